@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <time.h>
+
+#include <cstdint>
+
+module strata.platform:clock.posix;
+
+import :clock;
+
+namespace strata::platform {
+
+std::uint64_t monotonic_ns() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+}  // namespace strata::platform
