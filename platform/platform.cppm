@@ -3,3 +3,4 @@ export module strata.platform;
 
 export import :clock;
 export import :error;
+export import :page;
