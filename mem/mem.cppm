@@ -5,3 +5,5 @@ export import :block;
 export import :boundary_heap;
 export import :bytes;
 export import :free_index;
+export import :mutex;
+export import :page_run;

@@ -11,16 +11,11 @@ import :error;
 ///
 /// Preconditions of everything below, stated once: `base` and `bytes` are multiples of page_size() and bytes > 0; the
 /// range lies in one mapping made here; `alignment` is a power of two, at least page_size(), at most 1 GiB. Nothing
-<<<<<<< HEAD
-/// here throws, allocates or logs; an error leaves the range as it was unless a function says otherwise. Every function
-/// may be called from any thread.
-=======
 /// here throws, allocates or logs; an error leaves the range as it was unless a function says otherwise.
 ///
 /// Threads  every function may be called from any thread; two calls on overlapping ranges are the caller's to order
 /// Fork     ranges are private: a child has a copy of them and of their contents, at the same addresses
 /// Signals  no function is for signal handlers
->>>>>>> platform
 export namespace strata::platform {
 
 enum class access { none, read, read_write };
@@ -34,15 +29,10 @@ struct mapping {
 [[nodiscard]] std::size_t page_size() noexcept;
 
 /// Fills `out` with the page sizes, in bytes, this machine may be asked for, smallest first (the base page is the
-<<<<<<< HEAD
-/// first). Returns how many there are, which may be more than fit.
-std::size_t page_sizes(std::span<std::size_t> out) noexcept;
-=======
 /// first). Returns how many there are, which may be more than fit. A size that is listed may still be refused: its pool
 /// can be empty. What the OS does not tell (a container may hide it) is left out. `root` is put before every path read:
 /// a test's tree.
 std::size_t page_sizes(std::span<std::size_t> out, const char* root = "") noexcept;
->>>>>>> platform
 
 /// Takes address space only: every access faults until commit(). Costs no memory, and none is set aside.
 /// Refused: no address space or too many mappings (ENOMEM), or `bytes + alignment` is more than an address can hold
@@ -73,14 +63,9 @@ std::size_t page_sizes(std::span<std::size_t> out, const char* root = "") noexce
 /// Hands the memory back at once; the range stays usable and reads as zero. Refused for locked pages (EINVAL).
 [[nodiscard]] os_error give_back(void* base, std::size_t bytes) noexcept;
 
-<<<<<<< HEAD
-/// Makes every page of a writable range resident now. What would later be a signal (no memory behind the page) is an
-/// error here.
-=======
 /// Makes every page of a writable range resident now; contents stay. What would later be a signal (no memory behind the
 /// page) is an error here (EFAULT, ENOMEM, EHWPOISON); some pages may then be resident. A container at its limit may
 /// still be killed.
->>>>>>> platform
 [[nodiscard]] os_error prefault(void* base, std::size_t bytes) noexcept;
 
 /// Labels the range for tools such as /proc/self/smaps. `label` is copied (short, printable, none of []\$`); a system

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+
+module strata.pmr:allocation_error.impl;
+
+import :allocation_error;
+
+import strata.mem;
+
+namespace strata::pmr {
+
+allocation_error::allocation_error(const char* layer, std::size_t bytes, std::size_t alignment, const char* reason,
+                                   mem::os_error cause) noexcept
+    : layer_(layer), bytes_(bytes), alignment_(alignment), cause_(cause) {
+  const int length = std::snprintf(text_, sizeof(text_), "strata: %s cannot allocate %zu bytes aligned to %zu: %s",
+                                   layer, bytes, alignment, reason);
+  const auto used = length < 0 ? std::size_t{0} : static_cast<std::size_t>(length);
+  if (!cause.failed() || used >= sizeof(text_)) return;
+  // strerrordesc_np and strerror_r either are not everywhere or may allocate: number and call say enough.
+  std::snprintf(text_ + used, sizeof(text_) - used, " (%s: errno %d)", cause.call, cause.code);
+}
+
+const char* allocation_error::what() const noexcept { return text_; }
+
+}  // namespace strata::pmr
