@@ -9,9 +9,10 @@ import :error;
 
 /// Whole pages of address space and memory.
 ///
-/// Preconditions of everything below, stated once: `base` and `bytes` are multiples of page_size() and bytes > 0; the range lies in one
-/// mapping made here; `alignment` is a power of two, at least page_size(), at most 1 GiB. Nothing here throws, allocates or logs; an error
-/// leaves the range as it was unless a function says otherwise. Every function may be called from any thread.
+/// Preconditions of everything below, stated once: `base` and `bytes` are multiples of page_size() and bytes > 0; the
+/// range lies in one mapping made here; `alignment` is a power of two, at least page_size(), at most 1 GiB. Nothing
+/// here throws, allocates or logs; an error leaves the range as it was unless a function says otherwise. Every function
+/// may be called from any thread.
 export namespace strata::platform {
 
 enum class access { none, read, read_write };
@@ -24,8 +25,8 @@ struct mapping {
 /// Returns the base page size in bytes, a power of two.
 [[nodiscard]] std::size_t page_size() noexcept;
 
-/// Fills `out` with the page sizes, in bytes, this machine may be asked for, smallest first (the base page is the first).
-/// Returns how many there are, which may be more than fit.
+/// Fills `out` with the page sizes, in bytes, this machine may be asked for, smallest first (the base page is the
+/// first). Returns how many there are, which may be more than fit.
 std::size_t page_sizes(std::span<std::size_t> out) noexcept;
 
 /// Takes address space only: every access faults until commit(). Costs no memory.
@@ -40,8 +41,8 @@ std::size_t page_sizes(std::span<std::size_t> out) noexcept;
 /// Undoes commit(): the memory goes back at once, the address space stays reserved and faults.
 [[nodiscard]] os_error uncommit(void* base, std::size_t bytes) noexcept;
 
-/// Gives up address space and memory. May be refused when it would split a mapping and the process has too many (ENOMEM):
-/// the range then stays mapped, and the caller keeps and counts it.
+/// Gives up address space and memory. May be refused when it would split a mapping and the process has too many
+/// (ENOMEM): the range then stays mapped, and the caller keeps and counts it.
 [[nodiscard]] os_error unmap(void* base, std::size_t bytes) noexcept;
 
 [[nodiscard]] os_error protect(void* base, std::size_t bytes, access allowed) noexcept;
@@ -49,7 +50,8 @@ std::size_t page_sizes(std::span<std::size_t> out) noexcept;
 /// Hands the memory back at once; the range stays usable and reads as zero.
 [[nodiscard]] os_error give_back(void* base, std::size_t bytes) noexcept;
 
-/// Makes every page of a writable range resident now. What would later be a signal (no memory behind the page) is an error here.
+/// Makes every page of a writable range resident now. What would later be a signal (no memory behind the page) is an
+/// error here.
 [[nodiscard]] os_error prefault(void* base, std::size_t bytes) noexcept;
 
 /// Labels the range for tools such as /proc/self/smaps. `label` is copied; a system that cannot do it answers success.

@@ -14,6 +14,9 @@ _TARGETS = {
         "parse": ["absl_flags_parse"],
         "usage": ["absl_flags_usage"],
     },
+    "absl/functional": {
+        "function_ref": [],
+    },
     "absl/status": {
         "status": ["absl_status"],
         "statusor": ["absl_statusor", "absl_status"],
