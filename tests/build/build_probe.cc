@@ -6,7 +6,7 @@ module strata.build_probe;
 
 namespace strata::build_probe {
 
-build_facts implementation_facts() noexcept { return facts_of_this_unit; }
+build_facts implementation_facts() noexcept { return STRATA_BUILD_FACTS; }
 
 void increment_out_of_line(int* number) noexcept { *number = *number + 1; }
 

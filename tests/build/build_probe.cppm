@@ -11,10 +11,7 @@ namespace strata::build_probe {
 int not_exported();
 
 /// How the interface was compiled; inline, so an importer reads it out of the BMI.
-export [[nodiscard]] inline build_facts interface_facts() noexcept {
-  constexpr build_facts facts = facts_of_this_unit;
-  return facts;
-}
+export [[nodiscard]] inline build_facts interface_facts() noexcept { return STRATA_BUILD_FACTS; }
 
 /// How the implementation unit was compiled.
 export [[nodiscard]] build_facts implementation_facts() noexcept;

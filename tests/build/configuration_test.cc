@@ -25,6 +25,8 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+constexpr build_facts facts_of_this_unit = STRATA_BUILD_FACTS;
+
 void increment_here(int* number) noexcept { *number = *number + 1; }
 
 TEST(Configuration, IsTheSameInInterfaceImplementationAndImporter) {
