@@ -10,7 +10,7 @@ position independent: it serves executables and shared libraries, and linking an
 """
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_test")
-load(":compile.bzl", "ModuleInfo", "clang", "compile_unit", "imported_modules", "module_rule")
+load(":compile.bzl", "ModuleInfo", "clang", "compile_unit", "imported_modules", "module_rule", "script")
 
 # An interface goes to an object and to a reduced BMI. Each action runs in a directory of its own, so a BMI brings its source along for
 # what an importer's compiler wants to show of it.
@@ -32,6 +32,12 @@ def _compile_all(ctx, clang, sources, compilation_context, bmis):
         objects.append(_declare(ctx, source, "o"))
         compile_unit(ctx, clang, source, compilation_context, bmis, objects[-1], ["-x", "c++"], "CppModuleUse")
     return objects
+
+def _scan(ctx, clang, source, compilation_context):
+    """What the unit provides and requires (P1689), for the layering test; not made unless asked for."""
+    scan = _declare(ctx, source, "p1689.json")
+    compile_unit(ctx, clang, source, compilation_context, depset(), scan, [], "CppModuleScan", wrapper = ctx.executable._scanner)
+    return scan
 
 def _link(ctx, clang, objects, alwayslink):
     context, _ = cc_common.create_linking_context_from_compilation_outputs(
@@ -92,9 +98,16 @@ def _cc_module_impl(ctx):
     bmis = depset([struct(name = ctx.attr.module, file = bmi)], transitive = [bmis])
     objects = [object] + _compile_all(ctx, compiler, ctx.files.impl, headers, bmis)
 
-    declared = tuple([m.name for m in modules])
-    units = [struct(name = ctx.attr.module, source = ctx.file.interface, kind = "interface", deps = declared)]
-    units += [struct(name = ctx.attr.module, source = s, kind = "implementation", deps = declared) for s in ctx.files.impl]
+    units = [
+        struct(
+            label = str(ctx.label),
+            name = ctx.attr.module,
+            source = source,
+            deps = tuple([m.name for m in modules]),
+            scan = _scan(ctx, compiler, source, headers),
+        )
+        for source in [ctx.file.interface] + ctx.files.impl
+    ]
     return [
         DefaultInfo(files = depset(objects + [bmi])),
         ModuleInfo(
@@ -137,12 +150,8 @@ cc_module = module_rule(
         "module": attr.string(mandatory = True, doc = "Name as the source spells it, partition included."),
         "interface": attr.label(mandatory = True, allow_single_file = [".cppm"]),
         "impl": attr.label_list(allow_files = [".cc"], doc = "Units that say `module m:x.impl;`. Never imported."),
-        "_check_primary": attr.label(
-            default = "//bazel:check_primary.sh",
-            allow_single_file = True,
-            executable = True,
-            cfg = "exec",
-        ),
+        "_check_primary": script("//bazel:check_primary.sh"),
+        "_scanner": script("//bazel:scan_unit.sh"),
     },
 )
 

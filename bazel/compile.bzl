@@ -14,7 +14,8 @@ ModuleInfo = provider(
     fields = {
         "name": "module name as the source spells it: strata.pmr or strata.pmr:layer",
         "bmis": "depset of struct(name, file): this module's BMI and those it needs, transitively",
-        "units": "depset of struct(name, source, kind, deps): every unit below, with the modules its target declares",
+        "units": "depset of struct(label, name, source, deps, scan): every unit below; `deps` are the modules its target declares, " +
+                 "`scan` is what clang-scan-deps says it imports",
     },
 )
 
@@ -23,6 +24,10 @@ compile_attrs = {
     "_cc_toolchain": attr.label(default = "@bazel_tools//tools/cpp:current_cc_toolchain"),
     "_strict": attr.label(default = "//bazel:strict"),
 }
+
+def script(label):
+    """An attribute for a script that an action runs."""
+    return attr.label(default = label, allow_single_file = True, executable = True, cfg = "exec")
 
 def module_rule(implementation, attrs, **kwargs):
     """A rule whose implementation calls clang() and compile_unit()."""

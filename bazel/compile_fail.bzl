@@ -4,7 +4,7 @@ The compiler runs in the build, on the flags and BMIs every other unit gets, and
 an error (not a note, not an echoed source line) holds the sentence.
 """
 
-load(":compile.bzl", "clang", "compile_unit", "imported_modules", "module_rule")
+load(":compile.bzl", "clang", "compile_unit", "imported_modules", "module_rule", "script")
 
 def _compile_record_impl(ctx):
     record = ctx.actions.declare_file(ctx.label.name + ".compile")
@@ -27,12 +27,7 @@ compile_record = module_rule(
     doc = "What the compiler says about a source: `exit N`, then its messages. Builds whether or not the source compiles.",
     attrs = {
         "src": attr.label(mandatory = True, allow_single_file = [".cc"]),
-        "_recorder": attr.label(
-            default = "//bazel:record_compile.sh",
-            allow_single_file = True,
-            executable = True,
-            cfg = "exec",
-        ),
+        "_recorder": script("//bazel:record_compile.sh"),
     },
 )
 
