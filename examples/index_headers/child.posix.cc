@@ -21,8 +21,10 @@ module;
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 
 module index_headers:child.posix;
 
@@ -34,8 +36,8 @@ namespace index_headers {
 namespace {
 
 // The child's arguments: this word, the memory's name, the mode, the largest file's size, and then the queries. Its
-// standard input holds the paths, each ended by a NUL. On its standard output come lines: "progress N", "error WHY", or
-// one of a measurement's.
+// standard input holds the paths, each ended by a NUL. On its standard output come lines: "progress N", "error WHY"
+// with C escapes, or one of a measurement's.
 constexpr std::string_view kChild = "measure-one-memory";
 enum argument : int { kKind = 1, kMemory, kMode, kLargest, kQueries };
 
@@ -126,7 +128,7 @@ int child_main(int argc, char** argv) {
     std::fflush(stdout);
   });
   if (!result.ok()) {
-    std::printf("error %s\n", std::string(result.status().message()).c_str());
+    std::printf("error %s\n", absl::CEscape(result.status().message()).c_str());
   } else {
     write_lines(*result, stdout);
   }
@@ -154,7 +156,9 @@ absl::StatusOr<measurement> measure_in_child(const work_order& order,
     if (std::size_t done = 0; text.starts_with("progress ") && absl::SimpleAtoi(line + 9, &done)) {
       progress(done);
     } else if (text.starts_with("error ")) {
-      failed = absl::AbortedError(std::string(text.substr(6)));
+      std::string why;
+      absl::CUnescape(absl::string_view(text.data() + 6, text.size() - 6), &why);
+      failed = absl::AbortedError(why);
     } else if (!parse_line(text, result)) {
       failed = absl::InternalError(absl::StrCat("it said: ", std::string(text)));
     }

@@ -11,13 +11,14 @@ module;
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 
 module index_headers:measurement.impl;
@@ -144,27 +145,22 @@ void write_lines(const measurement& result, std::FILE* out) {
   for (const field& f : kFields) {
     std::fprintf(out, "%s %llu\n", std::string(f.key).c_str(), static_cast<unsigned long long>(result.*f.value));
   }
-  for (const std::string& answer : result.answers) std::fprintf(out, "answer %s\n", answer.c_str());
-  for (const absl::string_view line : absl::StrSplit(result.report, '\n', absl::SkipEmpty())) {
-    std::fprintf(out, "report %s\n", std::string(line).c_str());
-  }
+  for (const std::string& answer : result.answers) std::fprintf(out, "answer %s\n", absl::CEscape(answer).c_str());
+  if (!result.report.empty()) std::fprintf(out, "report %s\n", absl::CEscape(result.report).c_str());
 }
 
 bool parse_line(std::string_view line, measurement& result) {
   const std::size_t space = line.find(' ');
   if (space == std::string_view::npos) return false;
   const std::string_view key = line.substr(0, space);
-  const std::string_view value = line.substr(space + 1);
-  if (key == "answer") {
-    result.answers.emplace_back(value);
-    return true;
-  }
-  if (key == "report") {
-    result.report.append(value).append("\n");
+  const absl::string_view value(line.data() + space + 1, line.size() - space - 1);
+  if (std::string text; (key == "answer" || key == "report") && absl::CUnescape(value, &text)) {
+    if (key == "answer") result.answers.push_back(std::move(text));
+    if (key == "report") result.report = std::move(text);
     return true;
   }
   for (const field& f : kFields) {
-    if (key == f.key) return absl::SimpleAtoi(absl::string_view(value.data(), value.size()), &(result.*f.value));
+    if (key == f.key) return absl::SimpleAtoi(value, &(result.*f.value));
   }
   return false;
 }

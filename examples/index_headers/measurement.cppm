@@ -52,8 +52,8 @@ struct work_order {
 [[nodiscard]] absl::StatusOr<measurement> measure(const work_order& order,
                                                   const std::function<void(std::size_t)>& progress);
 
-/// A measurement as lines of `key value`, and back. parse_line() is given one line at a time, without its end; false
-/// when it is none of these.
+/// A measurement as lines of `key value`, text with C escapes, and back. parse_line() is given one line at a time,
+/// without its end; false when it is none of these.
 void write_lines(const measurement& result, std::FILE* out);
 [[nodiscard]] bool parse_line(std::string_view line, measurement& result);
 
