@@ -10,7 +10,8 @@ _TARGETS = {
         "config": [],
     },
     "absl/flags": {
-        "flag": ["absl_flags", "absl_flags_internal", "absl_flags_marshalling", "absl_flags_reflection"],
+        "config": ["absl_flags_config"],
+        "flag": ["absl_flags_commandlineflag", "absl_flags_internal", "absl_flags_marshalling", "absl_flags_reflection"],
         "parse": ["absl_flags_parse"],
         "usage": ["absl_flags_usage"],
     },
@@ -22,7 +23,7 @@ _TARGETS = {
         "statusor": ["absl_statusor", "absl_status"],
     },
     "absl/strings": {
-        "strings": ["absl_strings"],
+        "strings": ["absl_strings", "absl_throw_delegate"],
         "str_format": ["absl_str_format_internal"],
     },
 }
