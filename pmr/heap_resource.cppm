@@ -33,9 +33,9 @@ import strata.mem;
 /// Signals        not for signal handlers
 /// Composes       above a source or an adaptor; below synchronized{}
 ///
-/// Hysteresis: an arena that has just become empty is kept while empty arenas together hold at most `keep_empty` bytes or an eighth
-/// of what the heap holds, whichever is more, and goes back upstream at once otherwise. So a load that empties and refills the same
-/// arenas asks upstream nothing, and a heap that shrinks for good keeps little.
+/// Hysteresis: an arena that has just become empty is kept while empty arenas together hold at most `keep_empty` bytes
+/// or an eighth of what the heap holds, whichever is more, and goes back upstream at once otherwise. So a load that
+/// empties and refills the same arenas asks upstream nothing, and a heap that shrinks for good keeps little.
 export namespace strata::pmr {
 
 template <class Upstream>
@@ -132,12 +132,13 @@ class heap_resource final : public direct_layer<heap_resource<Upstream>> {
       return report_misuse({this->name(), mem::describe(fault), p, bytes, alignment});
     }
     ledger_.taken_back(bytes);
-    if (emptied != nullptr && heap_.counters().empty > options_.may_keep(heap_.counters().regions)) [[unlikely]] {
-      give_back(emptied);
+    if (emptied != nullptr) [[unlikely]] {
+      give_back_excess();
     }
   }
 
   [[nodiscard]] void* allocate_from_new_arena(std::size_t bytes, std::size_t alignment);
+  void give_back_excess() noexcept;
   void give_back(mem::region* arena) noexcept;
 
   Upstream* const upstream_;
@@ -178,10 +179,8 @@ bool heap_resource<Upstream>::try_resize(void* p, std::size_t old_bytes, std::si
 
 template <class Upstream>
 void heap_resource<Upstream>::release() noexcept {
-  mem::region* r = heap_.regions();
-  heap_.clear();
   ledger_.released();
-  while (r != nullptr) {
+  for (mem::region* r = heap_.clear(); r != nullptr;) {
     mem::region* const next = r->next;  // read before the arena is gone
     upstream_->deallocate(r, r->bytes, arena_alignment);
     r = next;
@@ -210,16 +209,14 @@ void* heap_resource<Upstream>::allocate_from_new_arena(std::size_t bytes, std::s
 
 template <class Upstream>
 std::size_t heap_resource<Upstream>::trim() noexcept {
-  std::size_t freed = 0;
-  for (mem::region* r = heap_.regions(); r != nullptr;) {
-    mem::region* const next = r->next;
-    if (mem::boundary_heap::is_empty(r)) {
-      freed += r->bytes;
-      give_back(r);
-    }
-    r = next;
-  }
-  return freed;
+  const std::size_t held = heap_.counters().regions;
+  while (mem::region* const arena = heap_.empty_region()) give_back(arena);
+  return held - heap_.counters().regions;
+}
+
+template <class Upstream>
+void heap_resource<Upstream>::give_back_excess() noexcept {
+  while (heap_.counters().empty > options_.may_keep(heap_.counters().regions)) give_back(heap_.empty_region());
 }
 
 template <class Upstream>

@@ -65,7 +65,8 @@ class synchronized_adaptor final : public direct_layer<synchronized_adaptor<Upst
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override {
     if (!mutex_.unknown_to_fork().failed()) return 0;
     if (!out.empty()) {
-      out[0] = {"the lock is not known to fork(): a child forked while another thread allocates may hang; do not fork", mutex_.unknown_to_fork(), 1};
+      out[0] = {"the lock is not known to fork(): a child forked while another thread allocates may hang; do not fork",
+                mutex_.unknown_to_fork(), 1};
     }
     return 1;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: locks exclude one another; adopted_lock releases; a child of fork finds locks free that another thread of the parent held; of two
-// locks the one made later is taken first, so that forking agrees with threads that lock upper before lower.
+// Claims: locks exclude one another; adopted_lock releases; a child of fork finds locks free that another thread of the
+// parent held; of two locks the one made later is taken first, so that forking agrees with threads that lock upper
+// before lower.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,7 +34,9 @@ TEST(Mutex, ExcludesOthers) {
 TEST(Mutex, AdoptedLockReleases) {
   mutex m;
   m.lock();
-  { const adopted_lock held(m); }
+  {
+    const adopted_lock held(m);
+  }
   const bool free = m.try_lock();
   EXPECT_TRUE(free);
   if (free) m.unlock();

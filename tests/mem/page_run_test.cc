@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: any size becomes whole pages, and what cannot is refused without a system call; alignment up to 1 GiB; every failing call leaves
-// nothing mapped; a run the OS will not take back loses its contents and waits in stranded_runs until it does.
+// Claims: any size becomes whole pages, and what cannot is refused without a system call; alignment up to 1 GiB; every
+// failing call leaves nothing mapped; a run the OS will not take back loses its contents and waits in stranded_runs
+// until it does.
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -32,8 +33,9 @@ TEST(PageRun, RoundsAnySizeToWholePages) {
 
 TEST(PageRun, RefusesWhatCannotBeWithoutAskingTheOs) {
   os_script script;
-  for (const auto& [bytes, alignment] : {std::pair{std::numeric_limits<std::size_t>::max(), std::size_t{1}},
-                                         std::pair{max_object, std::size_t{1}}, std::pair{std::size_t{1}, 2 * max_run_alignment}}) {
+  for (const auto& [bytes, alignment] :
+       {std::pair{std::numeric_limits<std::size_t>::max(), std::size_t{1}}, std::pair{max_object, std::size_t{1}},
+        std::pair{std::size_t{1}, 2 * max_run_alignment}}) {
     const page_run_result result = map_run(bytes, alignment, {});
     EXPECT_EQ(result.run.base, nullptr);
     EXPECT_EQ(result.error.code, ENOMEM);

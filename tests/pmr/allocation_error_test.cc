@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: the error is a std::bad_alloc that names layer, size, alignment, reason and the OS's refusal; its text is cut, never overrun; copying
-// and making one neither throws nor allocates.
+// Claims: the error is a std::bad_alloc that names layer, size, alignment, reason and the OS's refusal; its text is
+// cut, never overrun; copying and making one neither throws nor allocates.
 #include <gtest/gtest.h>
 
 #include <cerrno>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims beyond conformance: size and alignment reach the borrowed resource unchanged; figures count what it gave and what it refused.
+// Claims beyond conformance: size and alignment reach the borrowed resource unchanged; figures count what it gave and
+// what it refused.
 #include <gtest/gtest.h>
 
 #include <memory_resource>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: a layer knows its name and upstream; check() and collect() go down the line, source first, and end at what is no layer; a call
-// through the class itself reaches the layer's own code; equality is identity; an upstream that dies before its borrower is reported by name.
+// Claims: a layer knows its name and upstream; check() and collect() go down the line, source first, and end at what is
+// no layer; a call through the class itself reaches the layer's own code; equality is identity; an upstream that dies
+// before its borrower is reported by name.
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -81,14 +82,14 @@ TEST_F(Layer, IsEqualToItselfAlone) {
   EXPECT_FALSE(high == *std::pmr::new_delete_resource());
 }
 
+void destroy_upstream_first() {
+  auto low = std::make_unique<plain>("low", std::pmr::new_delete_resource());
+  const plain high("high", low.get());
+  low.reset();
+}
+
 TEST(LayerDeathTest, AnUpstreamThatDiesFirstIsReportedByName) {
-  EXPECT_DEATH(
-      {
-        auto low = std::make_unique<plain>("low", std::pmr::new_delete_resource());
-        plain high{"high", low.get()};
-        low.reset();
-      },
-      "strata: low: destroyed while another layer still borrows it");
+  EXPECT_DEATH(destroy_upstream_first(), "strata: low: destroyed while another layer still borrows it");
 }
 
 }  // namespace

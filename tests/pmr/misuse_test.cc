@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: a misuse reaches the handler as it was reported; the handler is replaced and restored; the default prints one sentence and aborts.
+// Claims: a misuse reaches the handler as it was reported; the handler is replaced and restored; the default prints one
+// sentence and aborts.
 #include <gtest/gtest.h>
 
 #include <cstring>

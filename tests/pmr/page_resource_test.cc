@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims beyond conformance: blocks are whole zeroed pages; what the OS refuses is an allocation_error with the cause, and nothing stays
-// mapped; pages the OS will not take back are kept, counted, reported as degraded and given back later; prefaulted pages are resident; parent
-// and child of a fork each own a copy; blocks alive at destruction are misuse.
+// Claims beyond conformance: blocks are whole zeroed pages; what the OS refuses is an allocation_error with the cause,
+// and nothing stays mapped; pages the OS will not take back are kept, counted, reported as degraded and given back
+// later; prefaulted pages are resident; parent and child of a fork each own a copy; blocks alive at destruction are
+// misuse.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/wait.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: a row shows each figure in a readable unit; what is degraded follows with reason and cause; what does not fit is dropped, not overrun.
+// Claims: a row shows each figure in a readable unit; what is degraded follows with reason and cause; what does not fit
+// is dropped, not overrun.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -30,18 +31,26 @@ std::string text_of(const report& r) {
 TEST(Report, ShowsFiguresInReadableUnits) {
   report r;
   r.add("orders",
-        {.live = 999, .kept = 1536, .overhead = 0, .upstream = std::size_t{5} << 30, .peak = 1024, .live_blocks = 7, .allocations = 12},
+        {.live = 999,
+         .kept = 1536,
+         .overhead = 0,
+         .upstream = std::size_t{5} << 30,
+         .peak = 1024,
+         .live_blocks = 7,
+         .allocations = 12},
         {});
-  EXPECT_EQ(text_of(r),
-            "layer                 live        peak        kept    overhead    upstream     blocks  allocations  failures\n"
-            "orders               999 B     1.0 KiB     1.5 KiB         0 B     5.0 GiB          7           12         0\n");
+  EXPECT_EQ(
+      text_of(r),
+      "layer                 live        peak        kept    overhead    upstream     blocks  allocations  failures\n"
+      "orders               999 B     1.0 KiB     1.5 KiB         0 B     5.0 GiB          7           12         0\n");
 }
 
 TEST(Report, SaysWhatIsDegradedAndWhy) {
   report r;
   const std::array<degradation, 1> states{{{"no large pages; reserve some", {"mmap", ENOMEM}, 3}}};
   r.add("orders", {}, states);
-  EXPECT_NE(text_of(r).find("orders is degraded, 3 times: no large pages; reserve some (mmap: ENOMEM)\n"), std::string::npos);
+  EXPECT_NE(text_of(r).find("orders is degraded, 3 times: no large pages; reserve some (mmap: ENOMEM)\n"),
+            std::string::npos);
 }
 
 TEST(Report, DropsWhatDoesNotFit) {

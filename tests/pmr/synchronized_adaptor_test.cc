@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims beyond conformance: threads never meet in the upstream; report and check may be asked for while threads work; with_upstream works under
-// the lock; a call that found the lock taken is counted; children of forks made while threads allocate can allocate and deallocate.
+// Claims beyond conformance: threads never meet in the upstream; report and check may be asked for while threads work;
+// with_upstream works under the lock; a call that found the lock taken is counted; children of forks made while threads
+// allocate can allocate and deallocate.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,7 +36,9 @@ class door final : public std::pmr::memory_resource {
     std::pmr::new_delete_resource()->deallocate(p, bytes, alignment);
     inside.fetch_sub(1);
   }
-  [[nodiscard]] bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override { return this == &other; }
+  [[nodiscard]] bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override {
+    return this == &other;
+  }
 };
 
 TEST(SynchronizedAdaptor, ThreadsNeverMeetInTheUpstream) {
