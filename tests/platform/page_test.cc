@@ -352,7 +352,7 @@ TEST(Page, GiveBackReportsWhatTheKernelSays) {
 // --- page sizes from a tree of our own
 // -----------------------------------------------------------------------------------------
 
-class PageSizes : public strata_test::fake_tree {
+class PageSizes : public strata::test::fake_tree {
  protected:
   void pool(const std::string& name) const { directory("/sys/kernel/mm/hugepages/" + name); }
   void transparent(const std::string& text) const { write("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", text); }
