@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <cstddef>
 #include <memory_resource>
 
@@ -32,8 +33,9 @@ import strata.mem;
 /// Signals        not for signal handlers
 /// Composes       above a source or an adaptor; below synchronized{}
 ///
-/// An empty arena is kept while empty arenas together hold at most `keep_empty` bytes, and goes back upstream at once
-/// otherwise: a load that empties and refills the same arena asks upstream nothing.
+/// Hysteresis: an arena that has just become empty is kept while empty arenas together hold at most `keep_empty` bytes or an eighth
+/// of what the heap holds, whichever is more, and goes back upstream at once otherwise. So a load that empties and refills the same
+/// arenas asks upstream nothing, and a heap that shrinks for good keeps little.
 export namespace strata::pmr {
 
 template <class Upstream>
@@ -49,10 +51,13 @@ struct heap {
   std::size_t max_arena = std::size_t{32}
                           << 20;            ///< bytes; arenas grow with the heap, an eighth of it at a time, up to this
   std::size_t max_bytes = mem::max_object;  ///< bytes; most held from upstream, arena headers included
-  std::size_t keep_empty = std::size_t{1} << 20;  ///< bytes; empty arenas kept back from upstream
+  std::size_t keep_empty = std::size_t{1} << 20;  ///< bytes; empty arenas kept back from upstream (see hysteresis)
   std::size_t quantum = 16;            ///< bytes; block sizes are multiples of it; a power of two, at least 16
   std::size_t min_block = 32;          ///< bytes; smallest block, its header included; at least 32
   bool live_at_end_is_misuse = false;  ///< report blocks that are alive at destruction
+
+  /// Bytes of empty arenas that may be kept when `held` are held.
+  [[nodiscard]] inline std::size_t may_keep(std::size_t held) const noexcept { return std::max(keep_empty, held / 8); }
 
   /// Why an arena of `needed` bytes may not be added to `held`, or null. `needed` is 0 when no arena would do.
   [[nodiscard]] const char* refusal(std::size_t held, std::size_t needed) const noexcept;
@@ -127,7 +132,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream>> {
       return report_misuse({this->name(), mem::describe(fault), p, bytes, alignment});
     }
     ledger_.taken_back(bytes);
-    if (emptied != nullptr && heap_.counters().empty > options_.keep_empty) [[unlikely]] {
+    if (emptied != nullptr && heap_.counters().empty > options_.may_keep(heap_.counters().regions)) [[unlikely]] {
       give_back(emptied);
     }
   }
