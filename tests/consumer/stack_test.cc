@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <memory_resource>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -35,7 +36,7 @@ TEST(UsersStack, ServesContainersFromSeveralThreads) {
       names.emplace(i, absl::StrCat("a name too long to lie in the string itself ", i));
     for (int i = first; i < first + 2'000; i += 2) names.erase(i);
     for (const auto& [number, name] : names) {
-      EXPECT_EQ(name, absl::StrCat("a name too long to lie in the string itself ", number));
+      EXPECT_EQ(std::string_view(name), absl::StrCat("a name too long to lie in the string itself ", number));
     }
   };
   std::vector<std::thread> threads;
