@@ -3,41 +3,18 @@
 // alike in every memory, with answers anyone can check; what is skipped is named, a screenful at most; a tree that
 // cannot be indexed alike ends with status 1.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstddef>
-#include <cstdio>
 #include <string>
-#include <string_view>
-#include <vector>
 
+#include "tests/examples/program.h"
 #include "tests/examples/scratch_tree.h"
 
 import index_headers;
 
 namespace {
 
-struct outcome {
-  int status = -1;
-  std::string text;  // what it said on either stream
-};
-
-/// Runs the demo; `arguments` go through the shell.
-outcome demo(const std::string& arguments) {
-  outcome result;
-  std::FILE* output = ::popen(("examples/index_headers/index_headers " + arguments + " 2>&1").c_str(), "r");
-  if (output == nullptr) return result;
-  for (int byte = std::fgetc(output); byte != EOF; byte = std::fgetc(output)) result.text += static_cast<char>(byte);
-  const int status = ::pclose(output);
-  if (WIFEXITED(status)) result.status = WEXITSTATUS(status);
-  return result;
-}
-
-std::size_t count(std::string_view text, std::string_view piece) {
-  std::size_t times = 0;
-  for (std::size_t at = text.find(piece); at != std::string_view::npos; at = text.find(piece, at + 1)) ++times;
-  return times;
-}
+/// Runs the demo.
+outcome demo(const std::string& arguments) { return run_program("examples/index_headers/index_headers " + arguments); }
 
 void expect_refusal(const std::string& arguments, const std::string& sentence) {
   const outcome result = demo(arguments);
