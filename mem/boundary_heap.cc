@@ -25,6 +25,24 @@ std::uint64_t new_key(const void* heap) noexcept {
   return (platform::monotonic_ns() ^ std::rotl(address(heap), 32)) * 0xD6E8'FEB8'6659'FD93U;
 }
 
+void link(region*& list, region* r) noexcept {
+  r->next = list;
+  r->prev = nullptr;
+  if (list != nullptr) list->prev = r;
+  list = r;
+}
+
+void unlink(region*& list, region* r) noexcept {
+  if (r->next != nullptr) r->next->prev = r->prev;
+  (r->prev != nullptr ? r->prev->next : list) = r->next;
+}
+
+// The region whose first block is `b`.
+region* region_of(block* b) noexcept { return at<region>(b, -static_cast<std::ptrdiff_t>(sizeof(region))); }
+
+// Whether the free block `b` is all there is in its region.
+bool fills_region(const block* b) noexcept { return b->is_first() && b->above()->is_sentinel(); }
+
 }  // namespace
 
 const char* describe(heap_fault fault) noexcept {
@@ -87,8 +105,10 @@ boundary_heap::freed boundary_heap::deallocate(void* p) noexcept {
   }
   make_free(b, size, flags);
 
-  if ((flags & block::first) == 0 || !b->above()->is_sentinel()) return {heap_fault::none, nullptr};
-  auto* const emptied = at<region>(b, -static_cast<std::ptrdiff_t>(sizeof(region)));
+  if (!fills_region(b)) return {heap_fault::none, nullptr};
+  region* const emptied = region_of(b);
+  unlink(in_use_, emptied);
+  link(empty_, emptied);
   counters_.empty += emptied->bytes;
   return {heap_fault::none, emptied};
 }
@@ -129,11 +149,8 @@ std::size_t boundary_heap::region_bytes_for(std::size_t bytes, std::size_t align
 
 region* boundary_heap::add(void* base, std::size_t bytes) noexcept {
   auto* const r = static_cast<region*>(base);
-  r->next = regions_;
-  r->prev = nullptr;
   r->bytes = bytes;
-  if (regions_ != nullptr) regions_->prev = r;
-  regions_ = r;
+  link(empty_, r);
 
   // A payload lies 8 bytes behind its word, and payloads are multiples of 16.
   static_assert(sizeof(region) % block::unit == block::overhead);
@@ -153,26 +170,32 @@ void boundary_heap::remove(region* r) noexcept {
   counters_.regions -= r->bytes;
   counters_.empty -= r->bytes;
   counters_.fences -= r->bytes - b->size();
-  if (r->next != nullptr) r->next->prev = r->prev;
-  (r->prev != nullptr ? r->prev->next : regions_) = r->next;
+  unlink(empty_, r);
 }
 
-void boundary_heap::clear() noexcept {
+region* boundary_heap::clear() noexcept {
+  region* all = empty_;
+  for (region* r = in_use_; r != nullptr;) {
+    region* const next = r->next;
+    link(all, r);
+    r = next;
+  }
   index_.clear();
-  regions_ = nullptr;
+  empty_ = in_use_ = nullptr;
   counters_ = {};
   key_ = new_key(this);  // words left in memory that may come back must not pass for blocks
-}
-
-bool boundary_heap::is_empty(const region* r) noexcept {
-  const block* const b = r->first_block();
-  return !b->is_used() && b->above()->is_sentinel();
+  return all;
 }
 
 heap_report boundary_heap::check() const noexcept {
   heap_counters seen;
-  for (const region* r = regions_; r != nullptr; r = r->next) {
-    if (const heap_report report = check_region(r, seen); report.fault != heap_fault::none) return report;
+  for (const region* list : {empty_, in_use_}) {
+    for (const region* r = list; r != nullptr; r = r->next) {
+      const heap_report report = check_region(r, seen);
+      if (report.fault != heap_fault::none) return report;
+      const block* const first = r->first_block();
+      if ((!first->is_used() && fills_region(first)) != (list == empty_)) return {heap_fault::bad_count, r};
+    }
   }
   if (const heap_report report = check_lists(seen.free_blocks); report.fault != heap_fault::none) return report;
   const bool same = seen.regions == counters_.regions && seen.used == counters_.used && seen.free == counters_.free &&
@@ -183,11 +206,12 @@ heap_report boundary_heap::check() const noexcept {
 }
 
 void boundary_heap::walk(absl::FunctionRef<void(const heap_block&)> visitor) const {
-  for (const region* r = regions_; r != nullptr; r = r->next) {
-    for (const block* b = r->first_block(); !b->is_sentinel(); b = b->above()) {
-      visitor({b->payload(), b->size(), b->is_used()});
+  for (const region* list : {empty_, in_use_})
+    for (const region* r = list; r != nullptr; r = r->next) {
+      for (const block* b = r->first_block(); !b->is_sentinel(); b = b->above()) {
+        visitor({b->payload(), b->size(), b->is_used()});
+      }
     }
-  }
 }
 
 // Adds what the region holds to `seen`. Trusts no word before its seal and its place in the region are verified.
@@ -216,7 +240,7 @@ heap_report boundary_heap::check_region(const region* r, heap_counters& seen) co
   }
   seen.regions += r->bytes;
   seen.fences += r->bytes - blocks;
-  if (is_empty(r)) seen.empty += r->bytes;
+  if (!r->first_block()->is_used() && fills_region(r->first_block())) seen.empty += r->bytes;
   return {};
 }
 
@@ -239,9 +263,10 @@ heap_report boundary_heap::check_lists(std::size_t free_blocks) const noexcept {
 
 bool boundary_heap::owns(const block* b) const noexcept {
   if (!is_aligned(b, block::overhead)) return false;
-  for (const region* r = regions_; r != nullptr; r = r->next) {
-    if (address(b) - address(r) < r->bytes) return true;
-  }
+  for (const region* list : {empty_, in_use_})
+    for (const region* r = list; r != nullptr; r = r->next) {
+      if (address(b) - address(r) < r->bytes) return true;
+    }
   return false;
 }
 
@@ -252,9 +277,7 @@ std::size_t boundary_heap::block_size(std::size_t bytes) const noexcept {
 // Marks the free block `b` used, as large as it is, and gives back what `size` leaves over.
 void* boundary_heap::take(block* b, std::size_t size) noexcept {
   drop_free(b);
-  if (b->is_first() && b->above()->is_sentinel()) {
-    counters_.empty -= at<region>(b, -static_cast<std::ptrdiff_t>(sizeof(region)))->bytes;
-  }
+  if (fills_region(b)) leave_empty(b);
   counters_.used += b->size();
   ++counters_.used_blocks;
   const std::size_t whole = b->size();
@@ -277,9 +300,8 @@ block* boundary_heap::cut_front(block* b, std::size_t alignment) noexcept {
   const std::uintptr_t earliest = address(b->payload()) + geometry_.min_block;
   const std::size_t front = round_up(earliest, alignment) - address(b->payload());
   const std::size_t whole = b->size();
-  const bool was_whole_region = b->is_first() && b->above()->is_sentinel();
   drop_free(b);
-  if (was_whole_region) counters_.empty -= at<region>(b, -static_cast<std::ptrdiff_t>(sizeof(region)))->bytes;
+  if (fills_region(b)) leave_empty(b);
   make_free(b, front, b->word & (block::first | block::prev_used));
   block* const upper = b->above();
   make_free(upper, whole - front, 0);
@@ -315,6 +337,13 @@ void boundary_heap::drop_free(block* b) noexcept {
   index_.remove(b);
   counters_.free -= b->size();
   --counters_.free_blocks;
+}
+
+void boundary_heap::leave_empty(block* first) noexcept {
+  region* const r = region_of(first);
+  unlink(empty_, r);
+  link(in_use_, r);
+  counters_.empty -= r->bytes;
 }
 
 }  // namespace strata::mem

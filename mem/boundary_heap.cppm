@@ -119,12 +119,12 @@ class boundary_heap {
   /// Forgets a region; its memory is the caller's again. Pre: it has no used block.
   void remove(region* r) noexcept;
 
-  /// Forgets everything: used blocks, free blocks, regions. Whoever owns the regions has their addresses.
-  void clear() noexcept;
+  /// Forgets everything: used blocks, free blocks, regions. Returns all regions, linked by region::next; their memory
+  /// is the caller's.
+  region* clear() noexcept;
 
-  /// First region, newest first; follow region::next.
-  [[nodiscard]] inline region* regions() const noexcept { return regions_; }
-  [[nodiscard]] static bool is_empty(const region* r) noexcept;
+  /// A region without used blocks, the one emptied last, or null. The others follow by region::next.
+  [[nodiscard]] inline region* empty_region() const noexcept { return empty_; }
 
   [[nodiscard]] inline const heap_counters& counters() const noexcept { return counters_; }
 
@@ -141,6 +141,7 @@ class boundary_heap {
   void cut_tail(block* b, std::size_t size) noexcept;
   void make_free(block* b, std::size_t size, std::uint64_t flags) noexcept;
   void drop_free(block* b) noexcept;
+  void leave_empty(block* first) noexcept;
   [[nodiscard]] heap_report check_region(const region* r, heap_counters& seen) const noexcept;
   [[nodiscard]] heap_report check_lists(std::size_t free_blocks) const noexcept;
   [[nodiscard]] bool owns(const block* b) const noexcept;
@@ -148,7 +149,8 @@ class boundary_heap {
   free_index index_;
   std::uint64_t key_;  ///< seals the words of this heap's blocks
   geometry geometry_;
-  region* regions_ = nullptr;
+  region* empty_ = nullptr;   ///< regions without a used block
+  region* in_use_ = nullptr;  ///< regions with one
   heap_counters counters_;
 };
 

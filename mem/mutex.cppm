@@ -6,13 +6,22 @@ module;
 
 export module strata.mem:mutex;
 
-/// std::mutex that clang's thread-safety analysis knows. std:: rather than absl::Mutex, whose packaged build
-/// ThreadSanitizer cannot see into.
+import strata.platform;
+
+/// A lock that clang's thread-safety analysis knows and that fork() cannot leave taken in the child.
+///
+/// It is taken before every fork of the process and released on both sides after it; of two such locks the one made
+/// later is taken first. Upper layers are made after lower ones and lock before they enter them, so forking locks in
+/// the order the layers do.
+///
+/// std::mutex inside, rather than absl::Mutex, whose packaged build ThreadSanitizer cannot see into. Must not be made
+/// or destroyed while a lock of this kind is held.
 export namespace strata::mem {
 
 class ABSL_LOCKABLE mutex {
  public:
-  mutex() = default;
+  mutex() noexcept;
+  ~mutex();
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
 
@@ -20,8 +29,13 @@ class ABSL_LOCKABLE mutex {
   inline void unlock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
   [[nodiscard]] inline bool try_lock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) { return mutex_.try_lock(); }
 
+  /// Why this lock is not known to fork(), if it is not: a child might then find it taken for ever.
+  [[nodiscard]] inline platform::os_error unknown_to_fork() const noexcept { return refused_; }
+
  private:
   std::mutex mutex_;
+  platform::fork_hook hook_;
+  platform::os_error refused_;
 };
 
 /// Holds a mutex as long as it lives.

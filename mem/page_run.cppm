@@ -13,6 +13,7 @@ import strata.platform;
 export namespace strata::mem {
 
 /// So that the floor above can name the cause of a failure.
+using platform::name_of;
 using platform::os_error;
 
 /// Contiguous pages; `bytes` is a multiple of page_bytes().

@@ -49,7 +49,8 @@ class descriptor {
   int fd_;
 };
 
-/// Lines of a file. A line longer than the buffer is left out whole: half a line would be a false one.
+/// Lines of a file. A line longer than the buffer, or cut short by a failed read, is left out whole: half a line would
+/// be a false one.
 class line_reader {
  public:
   static constexpr std::size_t longest_line = 4096;  // bytes, with the newline
@@ -63,6 +64,7 @@ class line_reader {
   bool refill() noexcept;
 
   descriptor file_;
+  bool ended_ = false;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   char buffer_[longest_line];
@@ -82,6 +84,9 @@ class name_reader {
   std::size_t end_ = 0;
   alignas(8) char buffer_[2048];
 };
+
+/// Cuts the first word off `text`: what stands before the first `separator`, which goes as well.
+std::string_view cut(std::string_view& text, char separator) noexcept;
 
 /// Reads an unsigned number that fills `text` (white space round it is allowed). A number too large is the largest
 /// there is. Returns false, and leaves `value`, for anything else.

@@ -52,7 +52,7 @@ descriptor::~descriptor() {
 line_reader::line_reader(const path& name) noexcept : file_(name, 0) {}
 
 bool line_reader::refill() noexcept {
-  if (file_.get() < 0) return false;
+  if (file_.get() < 0 || ended_) return false;
   std::memmove(buffer_, buffer_ + begin_, end_ - begin_);
   end_ -= begin_;
   begin_ = 0;
@@ -60,7 +60,8 @@ bool line_reader::refill() noexcept {
   do {
     got = ::read(file_.get(), buffer_ + end_, longest_line - end_);
   } while (got < 0 && errno == EINTR);
-  if (got <= 0) return false;
+  if (got < 0) end_ = 0;
+  if (got <= 0) return ended_ = true, false;
   end_ += static_cast<std::size_t>(got);
   return true;
 }
@@ -110,6 +111,13 @@ bool name_reader::next(std::string_view& name) noexcept {
   name = entry + offsetof(dirent64, d_name);
   begin_ += length;
   return true;
+}
+
+std::string_view cut(std::string_view& text, char separator) noexcept {
+  const std::size_t at = text.find(separator);
+  const std::string_view word = text.substr(0, at);
+  text.remove_prefix(at == text.npos ? text.size() : at + 1);
+  return word;
 }
 
 bool parse_number(std::string_view text, std::uint64_t& value, int base) noexcept {

@@ -2,7 +2,6 @@
 module;
 #include <cstddef>
 #include <cstdio>
-#include <cstring>
 
 module strata.pmr:allocation_error.impl;
 
@@ -19,8 +18,7 @@ allocation_error::allocation_error(const char* layer, std::size_t bytes, std::si
                                    layer, bytes, alignment, reason);
   const auto used = length < 0 ? std::size_t{0} : static_cast<std::size_t>(length);
   if (!cause.failed() || used >= sizeof(text_)) return;
-  // strerrordesc_np and strerror_r either are not everywhere or may allocate: number and call say enough.
-  std::snprintf(text_ + used, sizeof(text_) - used, " (%s: errno %d)", cause.call, cause.code);
+  std::snprintf(text_ + used, sizeof(text_) - used, " (%s: %s)", cause.call, mem::name_of(cause));
 }
 
 const char* allocation_error::what() const noexcept { return text_; }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <cstddef>
 #include <memory_resource>
 
@@ -32,8 +33,9 @@ import strata.mem;
 /// Signals        not for signal handlers
 /// Composes       above a source or an adaptor; below synchronized{}
 ///
-/// An empty arena is kept while empty arenas together hold at most `keep_empty` bytes, and goes back upstream at once
-/// otherwise: a load that empties and refills the same arena asks upstream nothing.
+/// Hysteresis: an arena that has just become empty is kept while empty arenas together hold at most `keep_empty` bytes
+/// or an eighth of what the heap holds, whichever is more, and goes back upstream at once otherwise. So a load that
+/// empties and refills the same arenas asks upstream nothing, and a heap that shrinks for good keeps little.
 export namespace strata::pmr {
 
 template <class Upstream>
@@ -49,10 +51,13 @@ struct heap {
   std::size_t max_arena = std::size_t{32}
                           << 20;            ///< bytes; arenas grow with the heap, an eighth of it at a time, up to this
   std::size_t max_bytes = mem::max_object;  ///< bytes; most held from upstream, arena headers included
-  std::size_t keep_empty = std::size_t{1} << 20;  ///< bytes; empty arenas kept back from upstream
+  std::size_t keep_empty = std::size_t{1} << 20;  ///< bytes; empty arenas kept back from upstream (see hysteresis)
   std::size_t quantum = 16;            ///< bytes; block sizes are multiples of it; a power of two, at least 16
   std::size_t min_block = 32;          ///< bytes; smallest block, its header included; at least 32
   bool live_at_end_is_misuse = false;  ///< report blocks that are alive at destruction
+
+  /// Bytes of empty arenas that may be kept when `held` are held.
+  [[nodiscard]] inline std::size_t may_keep(std::size_t held) const noexcept { return std::max(keep_empty, held / 8); }
 
   /// Why an arena of `needed` bytes may not be added to `held`, or null. `needed` is 0 when no arena would do.
   [[nodiscard]] const char* refusal(std::size_t held, std::size_t needed) const noexcept;
@@ -127,12 +132,13 @@ class heap_resource final : public direct_layer<heap_resource<Upstream>> {
       return report_misuse({this->name(), mem::describe(fault), p, bytes, alignment});
     }
     ledger_.taken_back(bytes);
-    if (emptied != nullptr && heap_.counters().empty > options_.keep_empty) [[unlikely]] {
-      give_back(emptied);
+    if (emptied != nullptr) [[unlikely]] {
+      give_back_excess();
     }
   }
 
   [[nodiscard]] void* allocate_from_new_arena(std::size_t bytes, std::size_t alignment);
+  void give_back_excess() noexcept;
   void give_back(mem::region* arena) noexcept;
 
   Upstream* const upstream_;
@@ -173,10 +179,8 @@ bool heap_resource<Upstream>::try_resize(void* p, std::size_t old_bytes, std::si
 
 template <class Upstream>
 void heap_resource<Upstream>::release() noexcept {
-  mem::region* r = heap_.regions();
-  heap_.clear();
   ledger_.released();
-  while (r != nullptr) {
+  for (mem::region* r = heap_.clear(); r != nullptr;) {
     mem::region* const next = r->next;  // read before the arena is gone
     upstream_->deallocate(r, r->bytes, arena_alignment);
     r = next;
@@ -205,16 +209,14 @@ void* heap_resource<Upstream>::allocate_from_new_arena(std::size_t bytes, std::s
 
 template <class Upstream>
 std::size_t heap_resource<Upstream>::trim() noexcept {
-  std::size_t freed = 0;
-  for (mem::region* r = heap_.regions(); r != nullptr;) {
-    mem::region* const next = r->next;
-    if (mem::boundary_heap::is_empty(r)) {
-      freed += r->bytes;
-      give_back(r);
-    }
-    r = next;
-  }
-  return freed;
+  const std::size_t held = heap_.counters().regions;
+  while (mem::region* const arena = heap_.empty_region()) give_back(arena);
+  return held - heap_.counters().regions;
+}
+
+template <class Upstream>
+void heap_resource<Upstream>::give_back_excess() noexcept {
+  while (heap_.counters().empty > options_.may_keep(heap_.counters().regions)) give_back(heap_.empty_region());
 }
 
 template <class Upstream>

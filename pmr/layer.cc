@@ -22,13 +22,17 @@ std::size_t layer::degraded(std::span<degradation> /*out*/) const noexcept { ret
 
 void layer::collect(report& into) const noexcept {
   collect_below(into);
-  std::array<degradation, report::max_degradations> states{};
-  const std::size_t count = std::min(degraded(states), states.size());
-  into.add(name_, stats(), std::span(states).first(count));
+  add_to(into, stats());
 }
 
 void layer::collect_below(report& into) const noexcept {
   if (below_ != nullptr) below_->collect(into);
+}
+
+void layer::add_to(report& into, const statistics& figures) const noexcept {
+  std::array<degradation, report::max_degradations> states{};
+  const std::size_t count = std::min(degraded(states), states.size());
+  into.add(name_, figures, std::span(states).first(count));
 }
 
 void layer::write_report(std::FILE* out) const {

@@ -62,6 +62,9 @@ class layer : public std::pmr::memory_resource {
   /// The rows of the layers below.
   void collect_below(report& into) const noexcept;
 
+  /// The row of this layer, with these figures.
+  void add_to(report& into, const statistics& figures) const noexcept;
+
  private:
   [[nodiscard]] bool do_is_equal(const std::pmr::memory_resource& other) const noexcept final { return this == &other; }
 

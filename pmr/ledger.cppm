@@ -7,8 +7,8 @@ export module strata.pmr:ledger;
 
 import :report;
 
-/// What a layer counts about the blocks it hands out. The floor's own vocabulary: layers report it as `statistics`.
-namespace strata::pmr {
+/// What a layer counts about the blocks it hands out, for its `statistics`. For layers, also those written by users.
+export namespace strata::pmr {
 
 /// For one thread at a time.
 class ledger {

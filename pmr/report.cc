@@ -10,6 +10,8 @@ module strata.pmr:report.impl;
 
 import :report;
 
+import strata.mem;
+
 namespace strata::pmr {
 
 namespace {
@@ -36,7 +38,7 @@ void write_row(std::FILE* out, const report::row& r) {
 void write_degraded(std::FILE* out, const report::row& r) {
   for (const degradation& d : std::span(r.degraded).first(r.degradations)) {
     std::fprintf(out, "%s is degraded, %zu times: %s", r.name, d.times, d.reason);
-    if (d.cause.failed()) std::fprintf(out, " (%s: errno %d)", d.cause.call, d.cause.code);
+    if (d.cause.failed()) std::fprintf(out, " (%s: %s)", d.cause.call, mem::name_of(d.cause));
     std::fputc('\n', out);
   }
 }

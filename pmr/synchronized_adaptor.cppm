@@ -2,6 +2,7 @@
 module;
 #include <cstddef>
 #include <memory_resource>
+#include <span>
 
 #include "absl/base/thread_annotations.h"
 
@@ -61,6 +62,15 @@ class synchronized_adaptor final : public direct_layer<synchronized_adaptor<Upst
     return figures();
   }
 
+  [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override {
+    if (!mutex_.unknown_to_fork().failed()) return 0;
+    if (!out.empty()) {
+      out[0] = {"the lock is not known to fork(): a child forked while another thread allocates may hang; do not fork",
+                mutex_.unknown_to_fork(), 1};
+    }
+    return 1;
+  }
+
   /// The lock is held while the layers below are verified.
   [[nodiscard]] fault check() const noexcept override {
     const mem::lock lock(mutex_);
@@ -71,7 +81,7 @@ class synchronized_adaptor final : public direct_layer<synchronized_adaptor<Upst
   void collect(report& into) const noexcept override {
     const mem::lock lock(mutex_);
     this->collect_below(into);
-    into.add(this->name(), figures(), {});
+    this->add_to(into, figures());
   }
 
   /// Calls that found the lock taken.

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adds up test outcomes over several Bazel runs: the last line printed is `N passed, N failed`.
 
-    count_tests.py EVENTS.json…
+    count_tests.py FOLDER
 
-EVENTS.json is what --build_event_json_file wrote; EVENTS.json.exit holds that run's exit code. A test target counts once a run. One
-that did not build, was never run or has no outcome has failed; so has a run that failed without naming a test.
+Each RUN.exit in FOLDER holds a run's exit code, RUN.json what --build_event_json_file wrote. A test target counts once a run. One that
+did not build, was never run or has no outcome has failed; so has a run that failed without naming a test.
 """
 
 import json
@@ -42,12 +42,11 @@ def read_events(path):
     return events
 
 
-def main(paths):
+def main(folder):
     total_passed = total_failed = 0
-    for path in map(pathlib.Path, paths):
-        exit_code = int(path.with_name(path.name + ".exit").read_text())
-        passed, failed = outcome(read_events(path), exit_code)
-        print("%-32s %4d passed %4d failed" % (path.stem, len(passed), len(failed)))
+    for exit_file in sorted(pathlib.Path(folder).glob("*.exit")):
+        passed, failed = outcome(read_events(exit_file.with_suffix(".json")), int(exit_file.read_text()))
+        print("%-20s %4d passed, %d failed" % (exit_file.stem, len(passed), len(failed)))
         for label in sorted(failed):
             print("    failed: " + label)
         total_passed += len(passed)
@@ -57,4 +56,4 @@ def main(paths):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1]))

@@ -56,16 +56,13 @@ class MainTest(unittest.TestCase):
     def run_main(self, runs):
         """runs: list of (text of the event file or None, exit code). Returns (exit code, last line)."""
         with tempfile.TemporaryDirectory() as folder:
-            paths = []
             for number, (text, code) in enumerate(runs):
-                path = pathlib.Path(folder, "%d.json" % number)
                 if text is not None:
-                    path.write_text(text)
-                path.with_name(path.name + ".exit").write_text("%d\n" % code)
-                paths.append(str(path))
+                    pathlib.Path(folder, "run%d.json" % number).write_text(text)
+                pathlib.Path(folder, "run%d.exit" % number).write_text("%d\n" % code)
             output = io.StringIO()
             with contextlib.redirect_stdout(output):
-                code = count_tests.main(paths)
+                code = count_tests.main(folder)
             return code, output.getvalue().splitlines()[-1]
 
     def lines(self, *events):
@@ -86,6 +83,7 @@ class MainTest(unittest.TestCase):
 
     def test_nothing_run_is_no_success(self):
         self.assertEqual(self.run_main([("", 0)]), (1, "0 passed, 0 failed"))
+        self.assertEqual(self.run_main([]), (1, "0 passed, 0 failed"))
 
 
 if __name__ == "__main__":

@@ -126,8 +126,10 @@ def no_os_condition_elsewhere(root):
     for source in sources(root):
         if source.os or source.path.parts[:2] == ("tests", "fakes"):
             continue
+        condition = False
         for number, line in enumerate(source.lines, 1):
-            match = re.match(r"\s*#.*", line) and OS_MACRO.search(line)
+            condition = bool(re.match(r"\s*#\s*(el)?if", line)) or (condition and source.lines[number - 2].endswith("\\"))
+            match = condition and OS_MACRO.search(line)
             if match:
                 complaints.append(source.at(number, "%s: which OS it is decides the build (select() in platform/BUILD), "
                                             "not the preprocessor" % match.group()))

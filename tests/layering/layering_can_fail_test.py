@@ -108,9 +108,9 @@ class RulesTest(PlantedTree):
         self.expect(layering.os_headers_only_in_os_units, ("mem/bytes.cc:3", "it imports"))
 
     def test_os_condition(self):
-        self.write("examples/job.cc", "#if defined(__linux__) && 1\n#elif defined __sun\n#endif\nint linux_of_course;\n")
+        self.write("examples/job.cc", "#if defined(__linux__) && 1\n#elif 1 && \\\n  defined __sun\n#endif\nint linux;\n#include <linux/x.h>\n")
         self.write("platform/page.cppm", "export module strata.platform:page;\n  # ifdef _WIN32\n#endif\n")
-        self.expect(layering.no_os_condition_elsewhere, ("examples/job.cc:2", "__linux__"), ("examples/job.cc:3", "__sun"),
+        self.expect(layering.no_os_condition_elsewhere, ("examples/job.cc:2", "__linux__"), ("examples/job.cc:4", "__sun"),
                     ("platform/page.cppm:3", "select()"))
 
     def test_partition_is_not_the_file_stem(self):

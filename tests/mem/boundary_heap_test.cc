@@ -89,7 +89,7 @@ TEST_F(BoundaryHeap, JoinsFreedNeighboursInEveryOrder) {
       ASSERT_EQ(fault(), heap_fault::none);
     }
     ASSERT_EQ(heap->counters().free_blocks, 1U);
-    ASSERT_TRUE(boundary_heap::is_empty(r));
+    ASSERT_EQ(heap->empty_region(), r);
     heap->remove(r);
   } while (std::next_permutation(order.begin(), order.end()));
 }
@@ -176,7 +176,8 @@ TEST_F(BoundaryHeap, DoesNotTakeOldWordsForBlocksAfterClear) {
   region* const r = add(1 << 12);
   std::vector<void*> old;
   while (void* const p = heap->allocate(40, 1)) old.push_back(p);
-  heap->clear();
+  EXPECT_EQ(heap->clear(), r);
+  EXPECT_EQ(r->next, nullptr);
   heap->add(r, 1 << 12);
   EXPECT_EQ(fault(), heap_fault::none);
   for (std::size_t i = 1; i < old.size(); ++i) EXPECT_EQ(heap->deallocate(old[i]).fault, heap_fault::not_a_block);

@@ -17,7 +17,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <span>
@@ -25,6 +24,7 @@
 #include <vector>
 
 #include "tests/os_script/os_script.h"
+#include "tests/platform/fake_tree.h"
 
 import strata.platform;
 
@@ -32,9 +32,9 @@ namespace {
 
 namespace platform = strata::platform;
 using platform::access;
-using strata_test::fail_each;
-using strata_test::os_call;
-using strata_test::os_script;
+using strata::test::fail_each;
+using strata::test::os_call;
+using strata::test::os_script;
 
 constexpr std::size_t kKiB = 1024;
 constexpr std::size_t kMiB = 1024 * kKiB;
@@ -352,28 +352,16 @@ TEST(Page, GiveBackReportsWhatTheKernelSays) {
 // --- page sizes from a tree of our own
 // -----------------------------------------------------------------------------------------
 
-class PageSizes : public testing::Test {
+class PageSizes : public strata::test::fake_tree {
  protected:
-  void SetUp() override {
-    root_ = testing::TempDir() + "page_sizes_" + testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(root_);
-    std::filesystem::create_directories(root_ + kPools);
-    std::filesystem::create_directories(root_ + kTransparent);
-  }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-
-  void pool(const std::string& name) { std::filesystem::create_directories(root_ + kPools + "/" + name); }
-  void transparent(const std::string& text) { std::ofstream(root_ + kTransparent + "/hpage_pmd_size") << text; }
+  void pool(const std::string& name) const { directory("/sys/kernel/mm/hugepages/" + name); }
+  void transparent(const std::string& text) const { write("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", text); }
 
   std::vector<std::size_t> sizes() const {
     std::vector<std::size_t> all(64);
-    all.resize(platform::page_sizes(all, root_.c_str()));
+    all.resize(platform::page_sizes(all, root()));
     return all;
   }
-
-  static constexpr const char* kPools = "/sys/kernel/mm/hugepages";
-  static constexpr const char* kTransparent = "/sys/kernel/mm/transparent_hugepage";
-  std::string root_;
 };
 
 TEST_F(PageSizes, AreSortedAndListedOnce) {
@@ -388,9 +376,9 @@ TEST_F(PageSizes, CountWhatDoesNotFit) {
   pool("hugepages-2048kB");
   pool("hugepages-1048576kB");
   std::array<std::size_t, 2> two{};
-  EXPECT_EQ(platform::page_sizes(two, root_.c_str()), 3U);
+  EXPECT_EQ(platform::page_sizes(two, root()), 3U);
   EXPECT_EQ(two, (std::array<std::size_t, 2>{page(), 2 * kMiB}));
-  EXPECT_EQ(platform::page_sizes({}, root_.c_str()), 3U);
+  EXPECT_EQ(platform::page_sizes({}, root()), 3U);
 }
 
 TEST_F(PageSizes, ComeFromTransparentPagesAlone) {
@@ -409,9 +397,9 @@ TEST_F(PageSizes, IgnoreWhatIsNoPageSize) {
 }
 
 TEST_F(PageSizes, AreTheBasePageAloneWhereNothingIsTold) {
-  std::filesystem::remove_all(root_ + "/sys");
+  remove("/sys");
   EXPECT_EQ(sizes(), (std::vector<std::size_t>{page()}));
-  EXPECT_EQ(platform::page_sizes({}, (root_ + std::string(5000, 'x')).c_str()), 1U);
+  EXPECT_EQ(platform::page_sizes({}, (root() + std::string(5000, 'x')).c_str()), 1U);
 }
 
 TEST_F(PageSizes, SurviveEveryFailureOfEveryFileCall) {
@@ -420,7 +408,7 @@ TEST_F(PageSizes, SurviveEveryFailureOfEveryFileCall) {
   for (const os_call call : {os_call::open, os_call::read, os_call::getdents64, os_call::close}) {
     fail_each(call, {EACCES, EMFILE, EIO}, [&](os_script& script) {
       std::array<std::size_t, 8> found{};
-      const std::size_t known = platform::page_sizes(found, root_.c_str());
+      const std::size_t known = platform::page_sizes(found, root());
       EXPECT_EQ(found[0], page());
       EXPECT_LE(known, 2U);
       if (script.failed(call) == 0) EXPECT_EQ(known, 2U);
@@ -435,7 +423,7 @@ TEST_F(PageSizes, RepeatInterruptedCalls) {
   for (const os_call call : {os_call::open, os_call::read, os_call::getdents64}) {
     const unsigned met = fail_each(call, {EINTR}, [&](os_script&) {
       std::array<std::size_t, 8> found{};
-      EXPECT_EQ(platform::page_sizes(found, root_.c_str()), 4U);
+      EXPECT_EQ(platform::page_sizes(found, root()), 4U);
     });
     EXPECT_GT(met, 0U);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: a stack is a memory_resource that serves containers; its layers are reached by number; figures of neighbouring layers agree and add
-// up; the report has a row a layer, source first; building one allocates nothing; layers are destroyed top first; a stack stands on another.
+// Claims: a stack is a memory_resource that serves containers; its layers are reached by number; figures of
+// neighbouring layers agree and add up; the report has a row a layer, source first; building one allocates nothing;
+// layers are destroyed top first; a stack stands on another.
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -35,7 +36,8 @@ TEST(Stack, ServesContainers) {
   stack memory{pages{}, heap{}, synchronized{}};
   {
     std::pmr::unordered_map<std::pmr::string, int> map{&memory};
-    for (int i = 0; i < 10'000; ++i) map.emplace("a key too long to be stored in the string itself " + std::to_string(i), i);
+    for (int i = 0; i < 10'000; ++i)
+      map.emplace("a key too long to be stored in the string itself " + std::to_string(i), i);
     EXPECT_EQ(map.size(), 10'000U);
     EXPECT_GT(memory.stats().live, 10'000U * 50);
     EXPECT_FALSE(memory.check().found());
@@ -55,7 +57,8 @@ TEST(Stack, FiguresOfNeighboursAgreeAndAddUp) {
   EXPECT_EQ(lock.live, 5'001'000U);
   EXPECT_EQ(lock.upstream, keeper.live);
   EXPECT_EQ(keeper.upstream, source.live);
-  for (const statistics& s : {source, keeper, lock, memory.stats()}) EXPECT_EQ(s.upstream, s.live + s.kept + s.overhead);
+  for (const statistics& s : {source, keeper, lock, memory.stats()})
+    EXPECT_EQ(s.upstream, s.live + s.kept + s.overhead);
   memory.deallocate(a, 1000);
   memory.deallocate(b, 5'000'000, 4096);
 }

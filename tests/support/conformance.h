@@ -37,6 +37,9 @@ class Conformance : public testing::TestWithParam<subject> {
   [[nodiscard]] std::size_t max_bytes() const { return known().max_bytes; }
   [[nodiscard]] std::size_t max_alignment() const;
 
+  void expect_unchanged(const balance& before, std::pmr::memory_resource& tested, std::size_t bytes,
+                        std::size_t alignment);
+
   recording_resource recorder_;
   failing_resource upstream_{&recorder_};
 };

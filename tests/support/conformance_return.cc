@@ -34,19 +34,20 @@ TEST_P(Conformance, ReturnsEverythingWhenDestroyed) {
   EXPECT_EQ(recorder_.live(), balance()) << "after destruction of one never used";
 }
 
+/// Less than when fresh is welcome: what construction took may go too.
 TEST_P(Conformance, ReturnsEverythingAtReleaseAndWorksOn) {
   instance tested = make();
   const balance fresh = recorder_.live();
   if (!tested.release()) GTEST_SKIP() << "has no release()";
-  EXPECT_EQ(recorder_.live(), fresh) << "release() of one never used";
+  EXPECT_PRED2(no_more_than, recorder_.live(), fresh) << "release() of one never used";
   for (int round = 0; round < 3; ++round) {
     ownership_table table;
     fill(tested, table, max_bytes(), max_alignment());
     table.verify();
     tested.release();
-    EXPECT_EQ(recorder_.live(), fresh) << "after release()";
+    EXPECT_PRED2(no_more_than, recorder_.live(), fresh) << "after release()";
     tested.release();
-    EXPECT_EQ(recorder_.live(), fresh) << "after a second release()";
+    EXPECT_PRED2(no_more_than, recorder_.live(), fresh) << "after a second release()";
   }
   ownership_table table;
   fill(tested, table, max_bytes(), max_alignment());

@@ -47,8 +47,9 @@ std::size_t random_requests::below(std::size_t bound) {
 }
 
 std::size_t random_requests::bytes() {
-  const std::size_t magnitude = below(static_cast<std::size_t>(std::bit_width(max_bytes_)) + 1);
-  return std::min(max_bytes_, below(std::size_t{1} << magnitude));
+  const std::size_t most = once_in(16) ? max_bytes_ : std::min<std::size_t>(max_bytes_, 32768);
+  const std::size_t magnitude = below(static_cast<std::size_t>(std::bit_width(most)) + 1);
+  return std::min(most, below(std::size_t{1} << magnitude));
 }
 
 std::size_t random_requests::alignment() {

@@ -20,7 +20,8 @@ namespace strata::test {
 /// The seed of this program. Printed once, when first asked for.
 [[nodiscard]] std::uint64_t random_seed();
 
-/// Sizes and alignments as programs ask for them: every magnitude as likely as the next, small alignments most often.
+/// Sizes and alignments as programs ask for them: every magnitude as likely as the next, but few above 32 KiB; small
+/// alignments most often.
 class random_requests {
  public:
   random_requests(std::uint64_t seed, std::size_t max_bytes, std::size_t max_alignment);

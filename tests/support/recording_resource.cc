@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 #include <new>
+#include <ostream>
 #include <string>
 
 #include "tests/support/heap_count.h"
@@ -37,6 +38,10 @@ bool untouched(const void* pad) {
 }
 
 }  // namespace
+
+void PrintTo(const balance& out, std::ostream* stream) {
+  *stream << out.blocks << " blocks, " << out.bytes << " bytes";
+}
 
 recording_resource::recording_resource(std::pmr::memory_resource* upstream, const recording_options& options)
     : upstream_(upstream), options_(options), found_(options.report) {}

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <iosfwd>
 #include <limits>
 #include <map>
 #include <memory_resource>
@@ -43,6 +44,13 @@ struct balance {
 
   friend bool operator==(const balance&, const balance&) = default;
 };
+
+/// No more blocks, and no more bytes.
+[[nodiscard]] inline bool no_more_than(const balance& now, const balance& before) {
+  return now.blocks <= before.blocks && now.bytes <= before.bytes;
+}
+
+void PrintTo(const balance& out, std::ostream* stream);
 
 /// An upstream that remembers every block and checks every call.
 ///

@@ -37,8 +37,10 @@ struct facts {
   bool interchangeable = false;
   /// Calls operator new, malloc or the default resource, when constructed or when asked.
   bool uses_heap = false;
-  /// When upstream refuses, gives what it keeps in reserve back to upstream before it gives up.
-  bool reclaims_on_failure = false;
+  /// A request that upstream refuses leaves upstream's balance exactly as it was. False for one that gives its reserves
+  /// back before it gives up, or keeps in reserve what was granted before the refusal: the suite then only expects that
+  /// a second refusal adds nothing.
+  bool exact_on_failure = true;
   /// Turns upstream's exception into one of its own, derived from std::bad_alloc.
   bool translates_errors = false;
   /// Refuses sizes no machine has with std::bad_alloc. (Under ASan and TSan the global operator new does not: it ends
