@@ -5,9 +5,13 @@ module;
 export module strata.platform:clock;
 
 /// Time that only goes forward, for decay and sampling.
+///
+/// Threads  any
+/// Signals  may be called in handlers
 export namespace strata::platform {
 
-/// Nanoseconds since an arbitrary moment; never goes back, does not stop while the machine sleeps where the OS can tell.
+/// Returns nanoseconds since an arbitrary moment; never goes back. Time the machine sleeps may not count. Always 0 on a
+/// system that has no such clock or does not let the process read it.
 [[nodiscard]] std::uint64_t monotonic_ns() noexcept;
 
 }  // namespace strata::platform

@@ -12,7 +12,7 @@ namespace strata::platform {
 
 std::uint64_t monotonic_ns() noexcept {
   timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  if (::clock_gettime(CLOCK_MONOTONIC, &now) != 0) return 0;
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
 }
 

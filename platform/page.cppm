@@ -9,9 +9,13 @@ import :error;
 
 /// Whole pages of address space and memory.
 ///
-/// Preconditions of everything below, stated once: `base` and `bytes` are multiples of page_size() and bytes > 0; the range lies in one
-/// mapping made here; `alignment` is a power of two, at least page_size(), at most 1 GiB. Nothing here throws, allocates or logs; an error
-/// leaves the range as it was unless a function says otherwise. Every function may be called from any thread.
+/// Preconditions of everything below, stated once: `base` and `bytes` are multiples of page_size() and bytes > 0; the
+/// range lies in one mapping made here; `alignment` is a power of two, at least page_size(), at most 1 GiB. Nothing
+/// here throws, allocates or logs; an error leaves the range as it was unless a function says otherwise.
+///
+/// Threads  every function may be called from any thread; two calls on overlapping ranges are the caller's to order
+/// Fork     ranges are private: a child has a copy of them and of their contents, at the same addresses
+/// Signals  no function is for signal handlers
 export namespace strata::platform {
 
 enum class access { none, read, read_write };
@@ -24,35 +28,53 @@ struct mapping {
 /// Returns the base page size in bytes, a power of two.
 [[nodiscard]] std::size_t page_size() noexcept;
 
-/// Fills `out` with the page sizes, in bytes, this machine may be asked for, smallest first (the base page is the first).
-/// Returns how many there are, which may be more than fit.
-std::size_t page_sizes(std::span<std::size_t> out) noexcept;
+/// Fills `out` with the page sizes, in bytes, this machine may be asked for, smallest first (the base page is the
+/// first). Returns how many there are, which may be more than fit. A size that is listed may still be refused: its pool
+/// can be empty. What the OS does not tell (a container may hide it) is left out. `root` is put before every path read:
+/// a test's tree.
+std::size_t page_sizes(std::span<std::size_t> out, const char* root = "") noexcept;
 
-/// Takes address space only: every access faults until commit(). Costs no memory.
+/// Takes address space only: every access faults until commit(). Costs no memory, and none is set aside.
+/// Refused: no address space or too many mappings (ENOMEM), or `bytes + alignment` is more than an address can hold
+/// (ENOMEM).
 [[nodiscard]] mapping reserve(std::size_t bytes, std::size_t alignment) noexcept;
 
 /// Takes readable, writable, zero-filled memory, private to the process; pages appear when touched.
+/// Refused as reserve(), and when the OS will not promise that much (ENOMEM, EAGAIN).
 [[nodiscard]] mapping map(std::size_t bytes, std::size_t alignment) noexcept;
 
-/// Makes a piece of a reservation readable and writable, zero-filled.
+/// Makes a piece of a reservation readable and writable, zero-filled. Pages appear when touched, so success is no
+/// promise that the memory is there: prefault() is. May be refused when it would split a mapping and the process has
+/// too many (ENOMEM).
 [[nodiscard]] os_error commit(void* base, std::size_t bytes) noexcept;
 
 /// Undoes commit(): the memory goes back at once, the address space stays reserved and faults.
+/// When refused (too many mappings, ENOMEM; locked pages, EINVAL) the piece stays committed with its contents.
 [[nodiscard]] os_error uncommit(void* base, std::size_t bytes) noexcept;
 
-/// Gives up address space and memory. May be refused when it would split a mapping and the process has too many (ENOMEM):
-/// the range then stays mapped, and the caller keeps and counts it.
+/// Gives up address space and memory. May be refused when it would split a mapping and the process has too many
+/// (ENOMEM): the range then stays mapped, and the caller keeps and counts it.
 [[nodiscard]] os_error unmap(void* base, std::size_t bytes) noexcept;
 
+/// Sets what may be done with the range. May be refused when it would split a mapping and the process has too many
+/// (ENOMEM).
 [[nodiscard]] os_error protect(void* base, std::size_t bytes, access allowed) noexcept;
 
-/// Hands the memory back at once; the range stays usable and reads as zero.
+/// Hands the memory back at once; the range stays usable and reads as zero. Refused for locked pages (EINVAL).
 [[nodiscard]] os_error give_back(void* base, std::size_t bytes) noexcept;
 
-/// Makes every page of a writable range resident now. What would later be a signal (no memory behind the page) is an error here.
+/// Makes every page of a writable range resident now; contents stay. What would later be a signal (no memory behind the
+/// page) is an error here (EFAULT, ENOMEM, EHWPOISON); some pages may then be resident. A container at its limit may
+/// still be killed.
 [[nodiscard]] os_error prefault(void* base, std::size_t bytes) noexcept;
 
-/// Labels the range for tools such as /proc/self/smaps. `label` is copied; a system that cannot do it answers success.
+/// Labels the range for tools such as /proc/self/smaps. `label` is copied (short, printable, none of []\$`); a system
+/// that cannot do it answers success. A range so labelled does not merge with others, so label what is large.
 os_error name(void* base, std::size_t bytes, const char* label) noexcept;
+
+/// Returns bytes of address space this floor took and could not give back: surplus of aligned ranges that the OS
+/// refused to cut off and to take back whole. Inaccessible, never memory. 0 unless the process ran into its limit of
+/// mappings.
+[[nodiscard]] std::size_t quarantined_bytes() noexcept;
 
 }  // namespace strata::platform

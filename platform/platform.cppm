@@ -2,4 +2,9 @@
 export module strata.platform;
 
 export import :clock;
+export import :cpu;
 export import :error;
+export import :fork;
+export import :memory;
+export import :page;
+export import :thread_exit;

@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: Apache-2.0
+// Claims:
+//  * ranges are aligned as asked, 4 KiB … 1 GiB, zero-filled, and leave no address space behind
+//  * a reservation faults; commit makes it usable; uncommit empties it and makes it fault again; give_back empties it
+//  * prefault makes pages resident and keeps contents, also on a kernel without MADV_POPULATE_WRITE; what would be a
+//  signal is an error
+//  * sizes that wrap are refused without a mapping of another size
+//  * every system call may fail, at every step, with every errno that applies: the answer says which, and nothing leaks
+//  * page sizes come from the machine's files, in order, whatever is in them
+#include <gtest/gtest.h>
+#include <linux/prctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tests/os_script/os_script.h"
+#include "tests/platform/fake_tree.h"
+
+import strata.platform;
+
+namespace {
+
+namespace platform = strata::platform;
+using platform::access;
+using strata::test::fail_each;
+using strata::test::os_call;
+using strata::test::os_script;
+
+constexpr std::size_t kKiB = 1024;
+constexpr std::size_t kMiB = 1024 * kKiB;
+constexpr std::size_t kGiB = 1024 * kMiB;
+
+std::size_t page() { return platform::page_size(); }
+
+bool aligned(const void* p, std::size_t alignment) { return reinterpret_cast<std::uintptr_t>(p) % alignment == 0; }
+
+volatile char* bytes_of(void* base) { return static_cast<volatile char*>(base); }
+
+bool all_zero(void* base, std::size_t bytes) {
+  const auto* p = static_cast<const unsigned char*>(base);
+  return bytes == 0 || (p[0] == 0 && std::memcmp(p, p + 1, bytes - 1) == 0);
+}
+
+std::size_t resident_pages(void* base, std::size_t bytes) {
+  std::vector<unsigned char> in(bytes / page());
+  if (::mincore(base, bytes, in.data()) != 0) return ~std::size_t{0};
+  std::size_t count = 0;
+  for (const unsigned char flag : in) count += flag & 1U;
+  return count;
+}
+
+TEST(Page, SizeIsAPowerOfTwoAndTheFirstOfTheSizes) {
+  EXPECT_GE(page(), 4 * kKiB);
+  EXPECT_EQ(page() & (page() - 1), 0U);
+  std::array<std::size_t, 16> sizes{};
+  const std::size_t known = platform::page_sizes(sizes);
+  ASSERT_GE(known, 1U);
+  EXPECT_EQ(sizes[0], page());
+  for (std::size_t i = 1; i < std::min(known, sizes.size()); ++i) EXPECT_GT(sizes[i], sizes[i - 1]);
+}
+
+TEST(Page, MapsZeroFilledAtEveryAlignmentUpToAGibibyte) {
+  for (std::size_t alignment = page(); alignment <= kGiB; alignment *= 2) {
+    for (const std::size_t bytes : {page(), 3 * page(), kMiB}) {
+      os_script script;
+      const auto got = platform::map(bytes, alignment);
+      ASSERT_NE(got.base, nullptr) << alignment << ' ' << got.error.call << ' ' << got.error.code;
+      EXPECT_FALSE(got.error.failed());
+      EXPECT_TRUE(aligned(got.base, alignment)) << alignment;
+      EXPECT_TRUE(all_zero(got.base, bytes)) << alignment;
+      std::memset(got.base, 0x5A, bytes);
+      EXPECT_EQ(script.mapped_bytes(), bytes) << alignment;
+      EXPECT_FALSE(platform::unmap(got.base, bytes).failed());
+      EXPECT_EQ(script.mapped_bytes(), 0U);
+    }
+  }
+  EXPECT_EQ(platform::quarantined_bytes(), 0U);
+}
+
+TEST(Page, ReservesAtEveryAlignmentUpToAGibibyte) {
+  for (std::size_t alignment = page(); alignment <= kGiB; alignment *= 2) {
+    os_script script;
+    const auto got = platform::reserve(2 * kMiB, alignment);
+    ASSERT_NE(got.base, nullptr) << alignment;
+    EXPECT_TRUE(aligned(got.base, alignment)) << alignment;
+    EXPECT_EQ(script.mapped_bytes(), 2 * kMiB);
+    EXPECT_FALSE(platform::unmap(got.base, 2 * kMiB).failed());
+  }
+}
+
+TEST(Page, ReservesFarMoreThanThereIsMemory) {
+  const std::size_t bytes = 1024 * kGiB;
+  const auto got = platform::reserve(bytes, page());
+  ASSERT_NE(got.base, nullptr);
+  EXPECT_FALSE(platform::unmap(got.base, bytes).failed());
+}
+
+TEST(Page, CommitsAndUncommitsPiecesOfAReservation) {
+  const std::size_t bytes = 16 * page();
+  const auto got = platform::reserve(bytes, page());
+  ASSERT_NE(got.base, nullptr);
+  char* const piece = static_cast<char*>(got.base) + 4 * page();
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_FALSE(platform::commit(piece, 8 * page()).failed());
+    EXPECT_TRUE(all_zero(piece, 8 * page())) << round;
+    std::memset(piece, 1, 8 * page());
+    EXPECT_EQ(resident_pages(piece, 8 * page()), 8U);
+    ASSERT_FALSE(platform::uncommit(piece, 8 * page()).failed());
+    EXPECT_EQ(resident_pages(piece, 8 * page()), 0U);
+  }
+  EXPECT_FALSE(platform::unmap(got.base, bytes).failed());
+}
+
+TEST(Page, GivesMemoryBackAndReadsZeroAfterwards) {
+  const std::size_t bytes = 64 * page();
+  const auto got = platform::map(bytes, 2 * kMiB);
+  ASSERT_NE(got.base, nullptr);
+  std::memset(got.base, 0xFF, bytes);
+  ASSERT_FALSE(platform::give_back(got.base, bytes / 2).failed());
+  EXPECT_EQ(resident_pages(got.base, bytes / 2), 0U);
+  EXPECT_TRUE(all_zero(got.base, bytes / 2));
+  EXPECT_EQ(bytes_of(got.base)[bytes / 2], '\xFF');
+  EXPECT_FALSE(platform::unmap(got.base, bytes).failed());
+}
+
+TEST(Page, ProtectAllowsReadingOnly) {
+  const auto got = platform::map(page(), page());
+  ASSERT_NE(got.base, nullptr);
+  bytes_of(got.base)[0] = 7;
+  ASSERT_FALSE(platform::protect(got.base, page(), access::read).failed());
+  EXPECT_EQ(bytes_of(got.base)[0], 7);
+  ASSERT_FALSE(platform::protect(got.base, page(), access::read_write).failed());
+  bytes_of(got.base)[0] = 8;
+  EXPECT_FALSE(platform::unmap(got.base, page()).failed());
+}
+
+TEST(Page, PrefaultMakesEveryPageResidentAndKeepsContents) {
+  const std::size_t bytes = 32 * page();
+  const auto got = platform::map(bytes, page());
+  ASSERT_NE(got.base, nullptr);
+  bytes_of(got.base)[5 * page()] = 42;
+  ASSERT_FALSE(platform::prefault(got.base, bytes).failed());
+  EXPECT_EQ(resident_pages(got.base, bytes), 32U);
+  EXPECT_EQ(bytes_of(got.base)[5 * page()], 42);
+  EXPECT_FALSE(platform::unmap(got.base, bytes).failed());
+}
+
+TEST(Page, PrefaultDoesWithoutPopulateOnAnOldKernel) {
+  const std::size_t bytes = 32 * page();
+  const auto got = platform::map(bytes, page());
+  ASSERT_NE(got.base, nullptr);
+  const std::uint32_t mark = 0xFEDC'BA98U;
+  std::memcpy(static_cast<char*>(got.base) + 5 * page(), &mark, sizeof mark);
+  os_script script;
+  script.fail(os_call::madvise, 1, EINVAL);
+  ASSERT_FALSE(platform::prefault(got.base, bytes).failed());
+  EXPECT_EQ(resident_pages(got.base, bytes), 32U);
+  EXPECT_EQ(script.calls(os_call::syscall), 32U);
+  std::uint32_t found = 0;
+  std::memcpy(&found, static_cast<char*>(got.base) + 5 * page(), sizeof found);
+  EXPECT_EQ(found, mark);
+  EXPECT_FALSE(platform::unmap(got.base, bytes).failed());
+}
+
+TEST(Page, PrefaultOfWhatCannotBeWrittenIsAnErrorNotASignal) {
+  const auto got = platform::map(2 * page(), page());
+  ASSERT_NE(got.base, nullptr);
+  ASSERT_FALSE(platform::protect(got.base, 2 * page(), access::read).failed());
+  EXPECT_TRUE(platform::prefault(got.base, 2 * page()).failed());
+  os_script script;
+  script.fail(os_call::madvise, 1, EINVAL);
+  const auto refused = platform::prefault(got.base, 2 * page());
+  EXPECT_STREQ(refused.call, "futex");
+  EXPECT_EQ(refused.code, EFAULT);
+  EXPECT_FALSE(platform::unmap(got.base, 2 * page()).failed());
+}
+
+TEST(Page, NamesARangeWhereTheKernelCan) {
+  const std::size_t bytes = 4 * page();
+  const auto got = platform::map(bytes, page());
+  ASSERT_NE(got.base, nullptr);
+  // Asked directly first: name() does not tell an old kernel from a new one.
+  const bool can = ::prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, got.base, bytes, "other") == 0;
+  EXPECT_FALSE(platform::name(got.base, bytes, "strata page test").failed());
+  std::ifstream maps("/proc/self/maps");
+  std::string line;
+  bool seen = false;
+  while (std::getline(maps, line)) seen |= line.ends_with("[anon:strata page test]");
+  EXPECT_EQ(seen, can);
+  os_script script;
+  script.fail(os_call::prctl, 1, EINVAL);
+  EXPECT_FALSE(platform::name(got.base, bytes, "old kernel").failed());
+  script.fail(os_call::prctl, 1, ENOMEM);
+  EXPECT_EQ(platform::name(got.base, bytes, "too many mappings").code, ENOMEM);
+  EXPECT_FALSE(platform::unmap(got.base, bytes).failed());
+}
+
+TEST(Page, RefusesSizesThatWrapWithoutAskingForLess) {
+  const std::size_t most = std::numeric_limits<std::size_t>::max() - page() + 1;  // the largest multiple of a page
+  for (const std::size_t alignment : {page(), 2 * kMiB, kGiB}) {
+    for (const std::size_t bytes : {most, most - kGiB, most / 2}) {
+      os_script script;
+      for (const auto got : {platform::map(bytes, alignment), platform::reserve(bytes, alignment)}) {
+        EXPECT_EQ(got.base, nullptr);
+        EXPECT_STREQ(got.error.call, "mmap");
+        EXPECT_EQ(got.error.code, ENOMEM);
+      }
+      EXPECT_EQ(script.mapped_bytes(), 0U);
+    }
+  }
+}
+
+// What every step of getting an aligned range may meet, and what must be left of it: all or nothing.
+TEST(Page, EveryRefusalOnTheWayToAnAlignedRangeLeavesNothingBehind) {
+  for (const auto take : {&platform::map, &platform::reserve}) {
+    for (const os_call call : {os_call::mmap, os_call::munmap, os_call::mprotect}) {
+      fail_each(call, {ENOMEM, EAGAIN, EPERM, EINVAL}, [&](os_script& script) {
+        const auto got = take(kMiB, kGiB);
+        if (got.base == nullptr) {
+          EXPECT_TRUE(got.error.failed());
+          EXPECT_NE(got.error.code, 0);
+          EXPECT_EQ(script.mapped_bytes(), 0U);
+          return;
+        }
+        EXPECT_TRUE(aligned(got.base, kGiB));
+        EXPECT_EQ(script.mapped_bytes(), kMiB);
+        // The failure may have waited for this call: then the range is still there, and goes at the second attempt.
+        if (platform::unmap(got.base, kMiB).failed()) EXPECT_FALSE(platform::unmap(got.base, kMiB).failed());
+        EXPECT_EQ(script.mapped_bytes(), 0U);
+      });
+    }
+  }
+  EXPECT_EQ(platform::quarantined_bytes(), 0U);
+}
+
+TEST(Page, NamesTheCallThatRefused) {
+  os_script script;
+  script.fail(os_call::mmap, 1, EAGAIN);
+  const auto refused_map = platform::map(page(), page());
+  EXPECT_STREQ(refused_map.error.call, "mmap");
+  EXPECT_EQ(refused_map.error.code, EAGAIN);
+  script.fail(os_call::mprotect, 1, ENOMEM);
+  const auto refused_protect = platform::map(page(), kMiB);
+  EXPECT_STREQ(refused_protect.error.call, "mprotect");
+  EXPECT_EQ(refused_protect.error.code, ENOMEM);
+  EXPECT_EQ(script.mapped_bytes(), 0U);
+}
+
+TEST(Page, SurplusThatCannotBeGivenBackIsQuarantinedAndCounted) {
+  const std::size_t before = platform::quarantined_bytes();
+  os_script script;
+  script.fail_always(os_call::munmap, ENOMEM);
+  const auto got = platform::map(kMiB, kGiB);
+  ASSERT_NE(got.base, nullptr);
+  EXPECT_TRUE(aligned(got.base, kGiB));
+  EXPECT_TRUE(all_zero(got.base, kMiB));
+  script.fail_always(os_call::munmap, 0);
+  EXPECT_FALSE(platform::unmap(got.base, kMiB).failed());
+  EXPECT_EQ(platform::quarantined_bytes() - before, kGiB - page());
+  EXPECT_EQ(script.mapped_bytes(), kGiB - page());
+}
+
+TEST(Page, RefusedUnmapLeavesTheRangeUsable) {
+  const auto got = platform::map(page(), page());
+  ASSERT_NE(got.base, nullptr);
+  bytes_of(got.base)[0] = 1;
+  os_script script;
+  script.fail(os_call::munmap, 1, ENOMEM);
+  const auto refused = platform::unmap(got.base, page());
+  EXPECT_STREQ(refused.call, "munmap");
+  EXPECT_EQ(refused.code, ENOMEM);
+  EXPECT_EQ(bytes_of(got.base)[0], 1);
+  EXPECT_FALSE(platform::unmap(got.base, page()).failed());
+}
+
+TEST(Page, RefusedCommitLeavesTheReservation) {
+  const auto got = platform::reserve(4 * page(), page());
+  ASSERT_NE(got.base, nullptr);
+  os_script script;
+  script.fail(os_call::mprotect, 1, ENOMEM);
+  const auto refused = platform::commit(got.base, page());
+  EXPECT_STREQ(refused.call, "mprotect");
+  EXPECT_EQ(refused.code, ENOMEM);
+  EXPECT_FALSE(platform::commit(got.base, page()).failed());
+  bytes_of(got.base)[0] = 1;
+  EXPECT_FALSE(platform::unmap(got.base, 4 * page()).failed());
+}
+
+TEST(Page, RefusedUncommitKeepsAccessAndContents) {
+  const auto got = platform::reserve(4 * page(), page());
+  ASSERT_NE(got.base, nullptr);
+  ASSERT_FALSE(platform::commit(got.base, 2 * page()).failed());
+  bytes_of(got.base)[0] = 9;
+  for (const os_call call : {os_call::mprotect, os_call::madvise}) {
+    for (const int code : {ENOMEM, EINVAL, EAGAIN}) {
+      os_script script;
+      script.fail(call, 1, code);
+      EXPECT_EQ(platform::uncommit(got.base, 2 * page()).code, code);
+      EXPECT_EQ(bytes_of(got.base)[0], 9);
+      bytes_of(got.base)[0] = 9;
+    }
+  }
+  {
+    // Not even the way back is open: the first refusal is told, the contents are kept behind no access.
+    os_script script;
+    script.fail(os_call::madvise, 1, EINVAL);
+    script.fail(os_call::mprotect, 2, ENOMEM);
+    const auto refused = platform::uncommit(got.base, 2 * page());
+    EXPECT_STREQ(refused.call, "madvise");
+    EXPECT_EQ(refused.code, EINVAL);
+  }
+  ASSERT_FALSE(platform::protect(got.base, 2 * page(), access::read).failed());
+  EXPECT_EQ(bytes_of(got.base)[0], 9);
+  EXPECT_FALSE(platform::unmap(got.base, 4 * page()).failed());
+}
+
+TEST(Page, PrefaultReportsWhatTheKernelSays) {
+  const auto got = platform::map(page(), page());
+  ASSERT_NE(got.base, nullptr);
+  for (const int code : {EFAULT, ENOMEM, EHWPOISON}) {
+    os_script script;
+    script.fail(os_call::madvise, 1, code);
+    const auto refused = platform::prefault(got.base, page());
+    EXPECT_STREQ(refused.call, "madvise");
+    EXPECT_EQ(refused.code, code);
+    EXPECT_EQ(script.calls(os_call::syscall), 0U);
+  }
+  EXPECT_FALSE(platform::unmap(got.base, page()).failed());
+}
+
+TEST(Page, GiveBackReportsWhatTheKernelSays) {
+  const auto got = platform::map(page(), page());
+  ASSERT_NE(got.base, nullptr);
+  bytes_of(got.base)[0] = 3;
+  os_script script;
+  script.fail(os_call::madvise, 1, EINVAL);
+  EXPECT_EQ(platform::give_back(got.base, page()).code, EINVAL);
+  EXPECT_EQ(bytes_of(got.base)[0], 3);
+  EXPECT_FALSE(platform::unmap(got.base, page()).failed());
+}
+
+// --- page sizes from a tree of our own
+// -----------------------------------------------------------------------------------------
+
+class PageSizes : public strata::test::fake_tree {
+ protected:
+  void pool(const std::string& name) const { directory("/sys/kernel/mm/hugepages/" + name); }
+  void transparent(const std::string& text) const { write("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", text); }
+
+  std::vector<std::size_t> sizes() const {
+    std::vector<std::size_t> all(64);
+    all.resize(platform::page_sizes(all, root()));
+    return all;
+  }
+};
+
+TEST_F(PageSizes, AreSortedAndListedOnce) {
+  pool("hugepages-1048576kB");
+  pool("hugepages-64kB");
+  pool("hugepages-2048kB");
+  transparent("2097152\n");
+  EXPECT_EQ(sizes(), (std::vector<std::size_t>{page(), 64 * kKiB, 2 * kMiB, kGiB}));
+}
+
+TEST_F(PageSizes, CountWhatDoesNotFit) {
+  pool("hugepages-2048kB");
+  pool("hugepages-1048576kB");
+  std::array<std::size_t, 2> two{};
+  EXPECT_EQ(platform::page_sizes(two, root()), 3U);
+  EXPECT_EQ(two, (std::array<std::size_t, 2>{page(), 2 * kMiB}));
+  EXPECT_EQ(platform::page_sizes({}, root()), 3U);
+}
+
+TEST_F(PageSizes, ComeFromTransparentPagesAlone) {
+  transparent("2097152\n");
+  EXPECT_EQ(sizes(), (std::vector<std::size_t>{page(), 2 * kMiB}));
+}
+
+TEST_F(PageSizes, IgnoreWhatIsNoPageSize) {
+  for (const char* name :
+       {"hugepages-kB", "hugepages-2048", "hugepages-3000kB", "hugepages--2048kB", "hugepages-0kB", "2048kB",
+        "hugepages-99999999999999999999999kB", "hugepages-2kB", "hugepages-2048kBx", "free_hugepages"}) {
+    pool(name);
+  }
+  transparent("two megabytes\n");
+  EXPECT_EQ(sizes(), (std::vector<std::size_t>{page()}));
+}
+
+TEST_F(PageSizes, AreTheBasePageAloneWhereNothingIsTold) {
+  remove("/sys");
+  EXPECT_EQ(sizes(), (std::vector<std::size_t>{page()}));
+  EXPECT_EQ(platform::page_sizes({}, (root() + std::string(5000, 'x')).c_str()), 1U);
+}
+
+TEST_F(PageSizes, SurviveEveryFailureOfEveryFileCall) {
+  pool("hugepages-2048kB");
+  transparent("2097152\n");
+  for (const os_call call : {os_call::open, os_call::read, os_call::getdents64, os_call::close}) {
+    fail_each(call, {EACCES, EMFILE, EIO}, [&](os_script& script) {
+      std::array<std::size_t, 8> found{};
+      const std::size_t known = platform::page_sizes(found, root());
+      EXPECT_EQ(found[0], page());
+      EXPECT_LE(known, 2U);
+      if (script.failed(call) == 0) EXPECT_EQ(known, 2U);
+    });
+  }
+}
+
+TEST_F(PageSizes, RepeatInterruptedCalls) {
+  pool("hugepages-2048kB");
+  pool("hugepages-1048576kB");
+  transparent("65536\n");
+  for (const os_call call : {os_call::open, os_call::read, os_call::getdents64}) {
+    const unsigned met = fail_each(call, {EINTR}, [&](os_script&) {
+      std::array<std::size_t, 8> found{};
+      EXPECT_EQ(platform::page_sizes(found, root()), 4U);
+    });
+    EXPECT_GT(met, 0U);
+  }
+}
+
+// --- what must fault
+// ------------------------------------------------------------------------------------------------------------
+
+class PageDeathTest : public testing::Test {
+ protected:
+  void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
+
+TEST_F(PageDeathTest, ReservedAddressSpaceFaults) {
+  const auto got = platform::reserve(page(), page());
+  ASSERT_NE(got.base, nullptr);
+  EXPECT_DEATH(bytes_of(got.base)[0] = 1, "");
+  EXPECT_FALSE(platform::unmap(got.base, page()).failed());
+}
+
+TEST_F(PageDeathTest, UncommittedMemoryFaults) {
+  const auto got = platform::reserve(2 * page(), page());
+  ASSERT_NE(got.base, nullptr);
+  ASSERT_FALSE(platform::commit(got.base, 2 * page()).failed());
+  bytes_of(got.base)[page()] = 1;
+  ASSERT_FALSE(platform::uncommit(static_cast<char*>(got.base) + page(), page()).failed());
+  bytes_of(got.base)[0] = 1;
+  EXPECT_DEATH(bytes_of(got.base)[page()] = 1, "");
+  EXPECT_FALSE(platform::unmap(got.base, 2 * page()).failed());
+}
+
+TEST_F(PageDeathTest, WritingWhatMayOnlyBeReadFaults) {
+  const auto got = platform::map(page(), page());
+  ASSERT_NE(got.base, nullptr);
+  ASSERT_FALSE(platform::protect(got.base, page(), access::read).failed());
+  EXPECT_DEATH(bytes_of(got.base)[0] = 1, "");
+  EXPECT_FALSE(platform::unmap(got.base, page()).failed());
+}
+
+TEST_F(PageDeathTest, QuarantinedSurplusFaults) {
+  EXPECT_DEATH(
+      {
+        os_script script;
+        script.fail_always(os_call::munmap, ENOMEM);
+        const auto got = platform::map(page(), kGiB);
+        if (got.base == nullptr || !aligned(got.base, kGiB)) std::_Exit(0);
+        bytes_of(got.base)[page()] = 1;
+      },
+      "");
+}
+
+}  // namespace
