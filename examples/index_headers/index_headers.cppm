@@ -11,4 +11,3 @@ export import :source_file;
 export import :table;
 export import :tokenizer;
 export import :tree;
-export import :usage;

@@ -28,7 +28,8 @@ import :index;
 import :measurement;
 import :memories;
 import :source_file;
-import :usage;
+
+import process_usage;
 
 namespace index_headers {
 namespace {
@@ -36,8 +37,8 @@ namespace {
 /// Processor time, only while it runs.
 class stopwatch {
  public:
-  void resume() { started_ = thread_cpu_ns(); }
-  void pause() { total_ += thread_cpu_ns() - started_; }
+  void resume() { started_ = process_usage::thread_cpu_ns(); }
+  void pause() { total_ += process_usage::thread_cpu_ns() - started_; }
   [[nodiscard]] std::uint64_t total() const { return total_; }
 
  private:
@@ -93,7 +94,7 @@ absl::StatusOr<measurement> measure(const work_order& order, const std::function
   absl::Status failed;
   stopwatch watch;
   const std::size_t step = std::max<std::size_t>(order.files.size() / 100, 1);
-  const std::uint64_t before = resident_bytes();
+  const std::uint64_t before = process_usage::resident_bytes();
 
   const job work = [&](std::pmr::memory_resource& memory, const reporter& report) {
     std::optional<counting_resource> counter;
@@ -113,7 +114,7 @@ absl::StatusOr<measurement> measure(const work_order& order, const std::function
         built.add(path, *text);
       }
       watch.pause();
-      const std::uint64_t peak = peak_resident_bytes();
+      const std::uint64_t peak = process_usage::peak_resident_bytes();
       result.peak_bytes = peak > before ? peak - before : 0;
       result.build_ns = watch.total();
       ask(built, order.queries, result);

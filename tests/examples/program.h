@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef STRATA_TESTS_EXAMPLES_PROGRAM_H_
-#define STRATA_TESTS_EXAMPLES_PROGRAM_H_
+#pragma once
 
 #include <stdio.h>
 #include <sys/wait.h>
@@ -31,5 +30,3 @@ inline std::size_t count(std::string_view text, std::string_view piece) {
   for (std::size_t at = text.find(piece); at != std::string_view::npos; at = text.find(piece, at + 1)) ++times;
   return times;
 }
-
-#endif  // STRATA_TESTS_EXAMPLES_PROGRAM_H_

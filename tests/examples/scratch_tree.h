@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef STRATA_TESTS_EXAMPLES_SCRATCH_TREE_H_
-#define STRATA_TESTS_EXAMPLES_SCRATCH_TREE_H_
+#pragma once
 
 #include <stdlib.h>
 
@@ -47,5 +46,3 @@ class scratch_tree {
  private:
   std::filesystem::path root_;
 };
-
-#endif  // STRATA_TESTS_EXAMPLES_SCRATCH_TREE_H_

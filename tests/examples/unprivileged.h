@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef STRATA_TESTS_EXAMPLES_UNPRIVILEGED_H_
-#define STRATA_TESTS_EXAMPLES_UNPRIVILEGED_H_
+#pragma once
 
 #include <unistd.h>
 
@@ -20,5 +19,3 @@ class unprivileged {
  private:
   bool changed_;
 };
-
-#endif  // STRATA_TESTS_EXAMPLES_UNPRIVILEGED_H_

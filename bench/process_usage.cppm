@@ -2,10 +2,10 @@
 module;
 #include <cstdint>
 
-export module index_headers:usage;
+export module process_usage;
 
 /// What this process has used so far, as the system counts it.
-export namespace index_headers {
+export namespace process_usage {
 
 /// Processor time of the calling thread, in nanoseconds.
 [[nodiscard]] std::uint64_t thread_cpu_ns() noexcept;
@@ -14,4 +14,4 @@ export namespace index_headers {
 [[nodiscard]] std::uint64_t resident_bytes() noexcept;
 [[nodiscard]] std::uint64_t peak_resident_bytes() noexcept;
 
-}  // namespace index_headers
+}  // namespace process_usage

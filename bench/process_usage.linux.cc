@@ -9,11 +9,9 @@ module;
 #include <cstdlib>
 #include <string_view>
 
-module index_headers:usage.linux;
+module process_usage;
 
-import :usage;
-
-namespace index_headers {
+namespace process_usage {
 namespace {
 
 /// The figure behind `label` in /proc/self/status, which counts in KiB. ru_maxrss would not do: it outlives exec, and
@@ -43,4 +41,4 @@ std::uint64_t resident_bytes() noexcept { return status_bytes("\nVmRSS:"); }
 
 std::uint64_t peak_resident_bytes() noexcept { return status_bytes("\nVmHWM:"); }
 
-}  // namespace index_headers
+}  // namespace process_usage

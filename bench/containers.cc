@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory_resource>
+#include <vector>
+
+module bench:containers.impl;
+
+import :containers;
+import :random;
+import :workload;
+
+namespace bench {
+
+list_queue_load::list_queue_load(std::pmr::memory_resource* memory, std::size_t length)
+    : queue_(length, 0, opaque(memory)) {}
+
+void list_queue_load::run(std::uint64_t operations) {
+  for (std::uint64_t i = 0; i < operations; ++i) {
+    queue_.push_back(i);
+    queue_.pop_front();
+  }
+}
+
+map_random_load::map_random_load(std::pmr::memory_resource* memory, std::size_t keys)
+    : map_(opaque(memory)), keys_(keys) {
+  for (std::uint64_t& key : keys_) {
+    key = random_.next();
+    map_[key] = key;
+  }
+}
+
+void map_random_load::run(std::uint64_t operations) {
+  for (std::uint64_t i = 0; i < operations; ++i) {
+    const std::uint64_t key = random_.next();
+    map_.emplace(key, i);
+    // The generator visits a number once in 2^64 steps: no key is in the map twice, and those in keys_ are there.
+    ++map_.find(keys_[random_.below(keys_.size())])->second;
+    std::uint64_t& old = keys_[random_.below(keys_.size())];
+    map_.erase(old);
+    old = key;
+  }
+}
+
+}  // namespace bench
