@@ -439,9 +439,9 @@ TEST_F(PageSizes, ComeFromTransparentPagesAlone) {
 }
 
 TEST_F(PageSizes, IgnoreWhatIsNoPageSize) {
-  for (const char* name :
-       {"hugepages-kB", "hugepages-2048", "hugepages-3000kB", "hugepages--2048kB", "hugepages-0kB", "2048kB",
-        "hugepages-99999999999999999999999kB", "hugepages-2kB", "hugepages-2048kBx", "free_hugepages"}) {
+  for (const char* name : {"hugepages-kB", "hugepages-2048", "hugepages-3000kB", "hugepages--2048kB", "hugepages-0kB",
+                           "2048kB", "hugepages-99999999999999999999999kB", "hugepages-18014398509484032kB",
+                           "hugepages-2kB", "hugepages-2048kBx", "free_hugepages"}) {
     pool(name);
   }
   transparent("two megabytes\n");
