@@ -5,104 +5,46 @@
     cc_module_test     cc_test over ordinary units that import modules
     cc_module_binary   cc_binary over the same
 
-Every action takes its command line from the C++ toolchain, so -c opt, --copt and every --config reach BMIs as well as objects.
-An interface is compiled once, to an object and to a reduced BMI (no function bodies an importer cannot use).
+An interface is compiled once, to an object and to a reduced BMI (no function bodies an importer cannot use). There is one kind of object,
+position independent: it serves executables and shared libraries, and linking an executable relaxes its thread-local accesses.
 """
 
-load("@bazel_tools//tools/build_defs/cc:action_names.bzl", "ACTION_NAMES")
-load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain")
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_test")
-load(":copts.bzl", "LANGUAGE", "WARNINGS")
-load(":settings.bzl", "BoolSettingInfo")
+load(":compile.bzl", "ModuleInfo", "clang", "compile_unit", "imported_modules", "module_rule", "script")
 
-# An interface goes to an object and to a reduced BMI. Each action runs in a directory of its own, so a BMI must neither point back
-# at its source nor know where it was made.
+# An interface goes to an object and to a reduced BMI. Each action runs in a directory of its own, so a BMI brings its source along for
+# what an importer's compiler wants to show of it.
 _INTERFACE = [
     "-x",
     "c++-module",
     "-fexperimental-modules-reduced-bmi",
     "-Xclang",
     "-fmodules-embed-all-files",
-    "-Xclang",
-    "-fmodule-file-home-is-cwd",
 ]
 
-ModuleInfo = provider(
-    doc = "What an importer of a module needs, and what the layering test checks.",
-    fields = {
-        "name": "module name as the source spells it: strata.pmr or strata.pmr:layer",
-        "bmis": "depset of struct(name, file): this module's BMI and those it needs, transitively",
-        "units": "depset of struct(name, source, kind, deps): every unit below, with the modules its target declares",
-    },
-)
+def _declare(ctx, source, extension):
+    return ctx.actions.declare_file("_modules/{}/{}.{}".format(ctx.label.name, source.basename, extension))
 
-def _toolchain(ctx):
-    toolchain = find_cpp_toolchain(ctx)
-    if "clang" not in toolchain.compiler_executable:
-        fail("{}: C++20 modules here need clang 19, the toolchain is {}. Put `build --repo_env=CC=clang-19` in .bazelrc".format(
-            ctx.label,
-            toolchain.compiler_executable,
-        ))
-    features = cc_common.configure_features(
-        ctx = ctx,
-        cc_toolchain = toolchain,
-        requested_features = ctx.features,
-        unsupported_features = ctx.disabled_features,
-    )
-    return toolchain, features
+def _compile_all(ctx, clang, sources, compilation_context, bmis):
+    """Compiles units that nobody imports; returns their objects."""
+    objects = []
+    for source in sources:
+        objects.append(_declare(ctx, source, "o"))
+        compile_unit(ctx, clang, source, compilation_context, bmis, objects[-1], ["-x", "c++"], "CppModuleUse")
+    return objects
 
-def _unit(ctx, toolchain, features, source, compilation_context, bmis, output, flags, bmi = None, inputs = []):
-    """One action: `source` to the object `output` and, for an interface unit, its BMI."""
-    variables = cc_common.create_compile_variables(
-        feature_configuration = features,
-        cc_toolchain = toolchain,
-        user_compile_flags = (
-            ctx.fragments.cpp.copts + ctx.fragments.cpp.cxxopts + LANGUAGE +
-            (WARNINGS if ctx.attr._strict[BoolSettingInfo].value else [])
-        ),
-        include_directories = compilation_context.includes,
-        quote_include_directories = compilation_context.quote_includes,
-        system_include_directories = compilation_context.system_includes,
-        preprocessor_defines = compilation_context.defines,
-        source_file = source.path,
-        output_file = output.path,
-        use_pic = True,
-    )
-    command = cc_common.get_memory_inefficient_command_line(
-        feature_configuration = features,
-        action_name = ACTION_NAMES.cpp_compile,
-        variables = variables,
-    )
-    known = bmis.to_list()
-    arguments = ctx.actions.args()
-    arguments.add_all(flags)
-    arguments.add_all(["-fmodule-file={}={}".format(b.name, b.file.path) for b in known])
-    arguments.add_all(command)
-    if bmi:
-        arguments.add("-fmodule-output=" + bmi.path)
-    ctx.actions.run(
-        mnemonic = "CppModule" if bmi else "CppModuleUse",
-        progress_message = "Compiling {}".format(source.short_path),
-        executable = cc_common.get_tool_for_action(feature_configuration = features, action_name = ACTION_NAMES.cpp_compile),
-        arguments = [arguments],
-        env = cc_common.get_environment_variables(
-            feature_configuration = features,
-            action_name = ACTION_NAMES.cpp_compile,
-            variables = variables,
-        ),
-        inputs = depset(
-            [source] + [b.file for b in known] + inputs,
-            transitive = [toolchain.all_files, compilation_context.headers],
-        ),
-        outputs = [output] + ([bmi] if bmi else []),
-    )
+def _scan(ctx, clang, source, compilation_context):
+    """What the unit provides and requires (P1689), for the layering test; not made unless asked for."""
+    scan = _declare(ctx, source, "p1689.json")
+    compile_unit(ctx, clang, source, compilation_context, depset(), scan, [], "CppModuleScan", wrapper = ctx.executable._scanner)
+    return scan
 
-def _link(ctx, toolchain, features, objects, alwayslink):
+def _link(ctx, clang, objects, alwayslink):
     context, _ = cc_common.create_linking_context_from_compilation_outputs(
         name = ctx.label.name,
         actions = ctx.actions,
-        feature_configuration = features,
-        cc_toolchain = toolchain,
+        feature_configuration = clang.features,
+        cc_toolchain = clang.toolchain,
         compilation_outputs = cc_common.create_compilation_outputs(
             objects = depset(objects),
             pic_objects = depset(objects),
@@ -114,12 +56,6 @@ def _link(ctx, toolchain, features, objects, alwayslink):
     )
     return context
 
-def _declare(ctx, source, extension):
-    return ctx.actions.declare_file("_modules/{}/{}.{}".format(ctx.label.name, source.basename, extension))
-
-def _modules(deps):
-    return [d[ModuleInfo] for d in deps if ModuleInfo in d]
-
 def _primary_reexports(ctx, partitions):
     """A file that exists only when the primary says `export import :x;` for each of its partitions."""
     checked = ctx.actions.declare_file("_modules/{}/partitions.checked".format(ctx.label.name))
@@ -127,56 +63,51 @@ def _primary_reexports(ctx, partitions):
     arguments.add(checked)
     arguments.add(ctx.file.interface)
     arguments.add_all([p.name.partition(":")[2] for p in partitions])
-    ctx.actions.run_shell(
+    ctx.actions.run(
         mnemonic = "CppModulePartitions",
+        executable = ctx.executable._check_primary,
         inputs = [ctx.file.interface],
         outputs = [checked],
         arguments = [arguments],
-        command = """
-out=$1 primary=$2; shift 2
-for partition; do
-  grep -Eq "^export import :$partition;" "$primary" && continue
-  echo "$primary: partition ':$partition' is built into this module but the primary does not re-export it:" \
-       "add \\`export import :$partition;\\`, or importers will not see it" >&2
-  failed=1
-done
-[ -z "$failed" ] && : > "$out"
-""",
     )
     return checked
 
 def _cc_module_impl(ctx):
-    toolchain, features = _toolchain(ctx)
-    cc = cc_common.merge_cc_infos(cc_infos = [d[CcInfo] for d in ctx.attr.deps])
-    modules = _modules(ctx.attr.deps)
-    bmis = depset(transitive = [m.bmis for m in modules])
+    compiler = clang(ctx)
+    headers = cc_common.merge_cc_infos(cc_infos = [d[CcInfo] for d in ctx.attr.deps]).compilation_context
+    modules, bmis = imported_modules(ctx)
 
+    # A partition may come from another package, but not through a third target: the primary lists what it re-exports.
     partitions = [m for m in modules if m.name.startswith(ctx.attr.module + ":")]
-    is_primary = ":" not in ctx.attr.module
-    checks = [_primary_reexports(ctx, partitions)] if is_primary and partitions else []
+    checks = [_primary_reexports(ctx, partitions)] if partitions else []
 
     bmi = _declare(ctx, ctx.file.interface, "pcm")
-    objects = [_declare(ctx, ctx.file.interface, "o")]
-    _unit(
+    object = _declare(ctx, ctx.file.interface, "o")
+    compile_unit(
         ctx,
-        toolchain,
-        features,
+        compiler,
         ctx.file.interface,
-        cc.compilation_context,
+        headers,
         bmis,
-        objects[0],
-        _INTERFACE,
-        bmi = bmi,
+        object,
+        _INTERFACE + ["-fmodule-output=" + bmi.path],
+        "CppModule",
+        more_outputs = [bmi],
         inputs = checks,
     )
     bmis = depset([struct(name = ctx.attr.module, file = bmi)], transitive = [bmis])
-    for source in ctx.files.impl:
-        objects.append(_declare(ctx, source, "o"))
-        _unit(ctx, toolchain, features, source, cc.compilation_context, bmis, objects[-1], ["-x", "c++"])
+    objects = [object] + _compile_all(ctx, compiler, ctx.files.impl, headers, bmis)
 
-    declared = tuple([m.name for m in modules])
-    units = [struct(name = ctx.attr.module, source = ctx.file.interface, kind = "interface", deps = declared)]
-    units += [struct(name = ctx.attr.module, source = s, kind = "implementation", deps = declared) for s in ctx.files.impl]
+    units = [
+        struct(
+            label = str(ctx.label),
+            name = ctx.attr.module,
+            source = source,
+            deps = tuple([m.name for m in modules]),
+            scan = _scan(ctx, compiler, source, headers),
+        )
+        for source in [ctx.file.interface] + ctx.files.impl
+    ]
     return [
         DefaultInfo(files = depset(objects + [bmi])),
         ModuleInfo(
@@ -185,61 +116,46 @@ def _cc_module_impl(ctx):
             units = depset(units, transitive = [m.units for m in modules]),
         ),
         CcInfo(
-            compilation_context = cc.compilation_context,
-            linking_context = _link(ctx, toolchain, features, objects, alwayslink = False),
+            compilation_context = headers,
+            linking_context = _link(ctx, compiler, objects, alwayslink = False),
         ),
     ]
 
 def _cc_module_library_impl(ctx):
-    toolchain, features = _toolchain(ctx)
-    cc = cc_common.merge_cc_infos(cc_infos = [
-        CcInfo(compilation_context = cc_common.create_compilation_context(
-            headers = depset(ctx.files.hdrs),
-            quote_includes = depset([".", ctx.label.workspace_root or "."]),
-        )),
-    ] + [d[CcInfo] for d in ctx.attr.deps])
-    modules = _modules(ctx.attr.deps)
-    bmis = depset(transitive = [m.bmis for m in modules])
+    compiler = clang(ctx)
 
-    objects = []
-    for source in ctx.files.srcs:
-        objects.append(_declare(ctx, source, "o"))
-        _unit(ctx, toolchain, features, source, cc.compilation_context, bmis, objects[-1], ["-x", "c++"])
+    # `#include "tests/support/x.h"`: from the root of the repository the target is in, sources and generated files alike.
+    repository = "/" + ctx.label.workspace_root if ctx.label.workspace_root else ""
+    own = cc_common.create_compilation_context(
+        headers = depset(ctx.files.hdrs),
+        quote_includes = depset(["." + repository, ctx.bin_dir.path + repository]),
+    )
+    headers = cc_common.merge_cc_infos(
+        cc_infos = [CcInfo(compilation_context = own)] + [d[CcInfo] for d in ctx.attr.deps],
+    ).compilation_context
+    _, bmis = imported_modules(ctx)
+    objects = _compile_all(ctx, compiler, ctx.files.srcs, headers, bmis)
     return [
         DefaultInfo(files = depset(objects)),
         CcInfo(
-            compilation_context = cc.compilation_context,
-            linking_context = _link(ctx, toolchain, features, objects, alwayslink = True),
+            compilation_context = headers,
+            linking_context = _link(ctx, compiler, objects, alwayslink = True),
         ),
     ]
 
-_COMMON = {
-    "deps": attr.label_list(doc = "Modules imported and C++ libraries included by these units.", providers = [CcInfo]),
-    "_cc_toolchain": attr.label(default = "@bazel_tools//tools/cpp:current_cc_toolchain"),
-    "_strict": attr.label(default = "//bazel:strict"),
-}
-
-def _rule(implementation, attrs, **kwargs):
-    return rule(
-        implementation = implementation,
-        attrs = dict(_COMMON, **attrs),
-        fragments = ["cpp"],
-        toolchains = ["@bazel_tools//tools/cpp:toolchain_type"],
-        incompatible_use_toolchain_transition = True,
-        **kwargs
-    )
-
-cc_module = _rule(
+cc_module = module_rule(
     _cc_module_impl,
     doc = "One C++20 module interface unit (primary or partition) and its implementation units.",
     attrs = {
         "module": attr.string(mandatory = True, doc = "Name as the source spells it, partition included."),
         "interface": attr.label(mandatory = True, allow_single_file = [".cppm"]),
         "impl": attr.label_list(allow_files = [".cc"], doc = "Units that say `module m:x.impl;`. Never imported."),
+        "_check_primary": script("//bazel:check_primary.sh"),
+        "_scanner": script("//bazel:scan_unit.sh"),
     },
 )
 
-cc_module_library = _rule(
+cc_module_library = module_rule(
     _cc_module_library_impl,
     doc = "Ordinary translation units that import modules. Always linked in whole.",
     attrs = {
@@ -248,7 +164,13 @@ cc_module_library = _rule(
     },
 )
 
+# What cc_test and cc_binary would take and silently ignore, since their macros hand them no sources.
+_NOT_PER_TARGET = ["copts", "defines", "includes", "local_defines", "nocopts"]
+
 def _program(rule, name, srcs, deps, hdrs, tags, kwargs):
+    for attribute in _NOT_PER_TARGET:
+        if attribute in kwargs:
+            fail("{}: no `{}` here, a module and its importers must be compiled alike: use --copt for all".format(name, attribute))
     units = name + "_units"
     cc_module_library(
         name = units,

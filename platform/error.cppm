@@ -14,4 +14,7 @@ struct os_error {
 
 inline constexpr os_error success{};
 
+/// The errno's name, such as "ENOMEM"; "an unknown errno" for one the system does not know. A literal.
+[[nodiscard]] const char* name_of(os_error error) noexcept;
+
 }  // namespace strata::platform

@@ -10,16 +10,20 @@ _TARGETS = {
         "config": [],
     },
     "absl/flags": {
-        "flag": ["absl_flags", "absl_flags_internal", "absl_flags_marshalling", "absl_flags_reflection"],
+        "config": ["absl_flags_config"],
+        "flag": ["absl_flags_commandlineflag", "absl_flags_internal", "absl_flags_marshalling", "absl_flags_reflection"],
         "parse": ["absl_flags_parse"],
         "usage": ["absl_flags_usage"],
+    },
+    "absl/functional": {
+        "function_ref": [],
     },
     "absl/status": {
         "status": ["absl_status"],
         "statusor": ["absl_statusor", "absl_status"],
     },
     "absl/strings": {
-        "strings": ["absl_strings"],
+        "strings": ["absl_strings", "absl_throw_delegate"],
         "str_format": ["absl_str_format_internal"],
     },
 }

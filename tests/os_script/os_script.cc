@@ -23,7 +23,7 @@
 #define STRATA_WRAPPER extern "C" __attribute__((disable_sanitizer_instrumentation, visibility("default"), used))
 #define STRATA_PLAIN __attribute__((disable_sanitizer_instrumentation, always_inline))
 
-namespace strata_test {
+namespace strata::test {
 namespace {
 
 constexpr int kWaiting = 8;
@@ -107,10 +107,10 @@ unsigned os_script::calls(os_call call) const { return load(script_of(call).call
 unsigned os_script::failed(os_call call) const { return load(script_of(call).failed); }
 std::size_t os_script::mapped_bytes() const { return load(mapped); }
 
-}  // namespace strata_test
+}  // namespace strata::test
 
-using strata_test::os_call;
-using strata_test::scripted;
+using strata::test::os_call;
+using strata::test::scripted;
 
 // A call that reports errors by -1 and errno.
 #define STRATA_WRAP(result, symbol, call, parameters, arguments) \
@@ -144,7 +144,7 @@ using strata_test::scripted;
     }                                                                                                       \
     void* const base = __real_##symbol(address, bytes, protection, flags, fd, offset);                      \
     if (base != MAP_FAILED && (flags & MAP_FIXED) == 0) {                                                   \
-      __atomic_add_fetch(&strata_test::mapped, strata_test::whole_pages(bytes), __ATOMIC_ACQ_REL);          \
+      __atomic_add_fetch(&strata::test::mapped, strata::test::whole_pages(bytes), __ATOMIC_ACQ_REL);          \
     }                                                                                                       \
     return base;                                                                                            \
   }                                                                                                         \
@@ -160,7 +160,7 @@ STRATA_WRAPPER int __wrap_munmap(void* address, std::size_t bytes) {
     return -1;
   }
   const int result = __real_munmap(address, bytes);
-  if (result == 0) __atomic_sub_fetch(&strata_test::mapped, strata_test::whole_pages(bytes), __ATOMIC_ACQ_REL);
+  if (result == 0) __atomic_sub_fetch(&strata::test::mapped, strata::test::whole_pages(bytes), __ATOMIC_ACQ_REL);
   return result;
 }
 

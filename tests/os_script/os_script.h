@@ -12,12 +12,12 @@
 /// real one unless a script says otherwise. Production code has no seam for this and is linked as it is. libc's own
 /// inner calls and shared libraries are not touched.
 ///
-///     strata_test::os_script script;
-///     script.fail(strata_test::os_call::mmap, 2, ENOMEM);  // the second mmap from here on
+///     strata::test::os_script script;
+///     script.fail(strata::test::os_call::mmap, 2, ENOMEM);  // the second mmap from here on
 ///     ...
 ///     EXPECT_EQ(script.mapped_bytes(), 0U);                // what was mapped since `script` was made has been
 ///     unmapped
-namespace strata_test {
+namespace strata::test {
 
 enum class os_call : int {
   mmap,
@@ -84,6 +84,6 @@ unsigned fail_each(os_call call, std::initializer_list<int> codes, const Body& b
   return met;
 }
 
-}  // namespace strata_test
+}  // namespace strata::test
 
 #endif  // STRATA_TESTS_OS_SCRIPT_OS_SCRIPT_H_

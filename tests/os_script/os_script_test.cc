@@ -28,9 +28,9 @@
 
 namespace {
 
-using strata_test::fail_each;
-using strata_test::os_call;
-using strata_test::os_script;
+using strata::test::fail_each;
+using strata::test::os_call;
+using strata::test::os_script;
 
 constexpr std::size_t kPage = 4096;
 
@@ -114,7 +114,7 @@ std::vector<sample> samples() {
 
 TEST(OsScript, FailsEachCallTheWayThatCallReportsErrors) {
   const std::vector<sample> all = samples();
-  ASSERT_EQ(all.size(), static_cast<std::size_t>(strata_test::os_call_count));
+  ASSERT_EQ(all.size(), static_cast<std::size_t>(strata::test::os_call_count));
   for (const sample& one : all) {
     SCOPED_TRACE(static_cast<int>(one.call));
     EXPECT_EQ(one.make(), 0) << "without a script";

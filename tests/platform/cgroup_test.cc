@@ -25,7 +25,7 @@ import :os_file;
 namespace strata::platform {
 namespace {
 
-class Cgroup : public strata_test::fake_tree {
+class Cgroup : public strata::test::fake_tree {
  protected:
   using list = std::vector<std::string>;
 

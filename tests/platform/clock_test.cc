@@ -47,8 +47,8 @@ TEST(Clock, NeverGoesBackFromThreadToThread) {
 }
 
 TEST(Clock, IsZeroWhereThereIsNone) {
-  strata_test::os_script script;
-  script.fail(strata_test::os_call::clock_gettime, 1, EINVAL);
+  strata::test::os_script script;
+  script.fail(strata::test::os_call::clock_gettime, 1, EINVAL);
   EXPECT_EQ(monotonic_ns(), 0U);
   EXPECT_GT(monotonic_ns(), 0U);
 }

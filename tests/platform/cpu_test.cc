@@ -18,8 +18,8 @@ import strata.platform;
 namespace {
 
 using strata::platform::cpus;
-using strata_test::os_call;
-using strata_test::os_script;
+using strata::test::os_call;
+using strata::test::os_script;
 
 TEST(Cpu, AreAsManyAsTheAffinityOfTheThread) {
   std::thread([] {
@@ -47,7 +47,7 @@ TEST(Cpu, AreNeverNone) {
   EXPECT_GE(cpus().quota_permille, 1U);
 }
 
-class CpuQuota : public strata_test::fake_tree {
+class CpuQuota : public strata::test::fake_tree {
  protected:
   void version_2() {
     write("/proc/self/cgroup", "0::/a/b\n");

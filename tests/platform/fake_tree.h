@@ -8,7 +8,7 @@
 #include <fstream>
 #include <string>
 
-namespace strata_test {
+namespace strata::test {
 
 /// A machine's /proc and /sys as a test wants them, in a directory of the running test.
 class fake_tree : public testing::Test {
@@ -36,6 +36,6 @@ class fake_tree : public testing::Test {
   std::string root_;
 };
 
-}  // namespace strata_test
+}  // namespace strata::test
 
 #endif  // STRATA_TESTS_PLATFORM_FAKE_TREE_H_

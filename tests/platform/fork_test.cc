@@ -203,14 +203,14 @@ TEST_F(ForkDeathTest, IsRefusedWhereHandlersCannotBeInstalledAndMayBeTriedAgain)
   const auto body = [] {
     named a{'1'};
     fork_hook hook(1, kNoteAll, &a);
-    strata_test::os_script script;
-    script.fail(strata_test::os_call::pthread_atfork, 1, ENOMEM);
+    strata::test::os_script script;
+    script.fail(strata::test::os_call::pthread_atfork, 1, ENOMEM);
     const auto refused = at_fork(hook);
     if (refused.code != ENOMEM || std::string(refused.call) != "pthread_atfork" || cancel(hook)) std::_Exit(1);
     if (at_fork(hook).failed()) std::_Exit(2);
     fork_hook another(2, kNoteAll, &a);
     if (at_fork(another).failed() || !cancel(another)) std::_Exit(3);
-    if (script.calls(strata_test::os_call::pthread_atfork) != 2) std::_Exit(4);
+    if (script.calls(strata::test::os_call::pthread_atfork) != 2) std::_Exit(4);
     std::string in_child;
     if (fork_once(in_child) != "p1P1" || in_child != "p1c1") std::_Exit(5);
     std::_Exit(0);

@@ -23,9 +23,9 @@ import strata.platform;
 namespace {
 
 using strata::platform::memory;
-using strata_test::fail_each;
-using strata_test::os_call;
-using strata_test::os_script;
+using strata::test::fail_each;
+using strata::test::os_call;
+using strata::test::os_script;
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
@@ -46,7 +46,7 @@ TEST(Memory, OfThisMachineAddsUp) {
   EXPECT_EQ(status.managed, std::uint64_t{info.totalram} * info.mem_unit);
 }
 
-class MemoryTree : public strata_test::fake_tree {
+class MemoryTree : public strata::test::fake_tree {
  protected:
   void SetUp() override {
     write("/proc/meminfo",

@@ -31,11 +31,11 @@ import :os_file;
 namespace strata::platform {
 namespace {
 
-using strata_test::fail_each;
-using strata_test::os_call;
-using strata_test::os_script;
+using strata::test::fail_each;
+using strata::test::os_call;
+using strata::test::os_script;
 
-class OsFile : public strata_test::fake_tree {
+class OsFile : public strata::test::fake_tree {
  protected:
   path at(std::string_view name) const {
     path full(root());

@@ -32,9 +32,9 @@ namespace {
 
 namespace platform = strata::platform;
 using platform::access;
-using strata_test::fail_each;
-using strata_test::os_call;
-using strata_test::os_script;
+using strata::test::fail_each;
+using strata::test::os_call;
+using strata::test::os_script;
 
 constexpr std::size_t kKiB = 1024;
 constexpr std::size_t kMiB = 1024 * kKiB;
@@ -404,7 +404,7 @@ TEST(Page, AtTheKernelsLimitOfMappingsRangesAreAllOrNothing) {
 // --- page sizes from a tree of our own
 // -----------------------------------------------------------------------------------------
 
-class PageSizes : public strata_test::fake_tree {
+class PageSizes : public strata::test::fake_tree {
  protected:
   void pool(const std::string& name) const { directory("/sys/kernel/mm/hugepages/" + name); }
   void transparent(const std::string& text) const { write("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", text); }

@@ -29,8 +29,8 @@ namespace {
 using strata::platform::at_thread_exit;
 using strata::platform::cancel;
 using strata::platform::thread_exit_hook;
-using strata_test::os_call;
-using strata_test::os_script;
+using strata::test::os_call;
+using strata::test::os_script;
 
 void in_thread(const std::function<void()>& body) { std::thread(body).join(); }
 

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/functional/function_ref.h"
+
+module strata.mem:boundary_heap.impl;
+
+import :block;
+import :boundary_heap;
+import :bytes;
+import :free_index;
+
+import strata.platform;
+
+namespace strata::mem {
+
+namespace {
+
+// Not a secret, only unlike: heaps at different addresses, and the same heap in another run, must not seal alike.
+std::uint64_t new_key(const void* heap) noexcept {
+  return (platform::monotonic_ns() ^ std::rotl(address(heap), 32)) * 0xD6E8'FEB8'6659'FD93U;
+}
+
+void link(region*& list, region* r) noexcept {
+  r->next = list;
+  r->prev = nullptr;
+  if (list != nullptr) list->prev = r;
+  list = r;
+}
+
+void unlink(region*& list, region* r) noexcept {
+  if (r->next != nullptr) r->next->prev = r->prev;
+  (r->prev != nullptr ? r->prev->next : list) = r->next;
+}
+
+// The region whose first block is `b`.
+region* region_of(block* b) noexcept { return at<region>(b, -static_cast<std::ptrdiff_t>(sizeof(region))); }
+
+// Whether the free block `b` is all there is in its region.
+bool fills_region(const block* b) noexcept { return b->is_first() && b->above()->is_sentinel(); }
+
+}  // namespace
+
+const char* describe(heap_fault fault) noexcept {
+  switch (fault) {
+    case heap_fault::none:
+      return "no fault";
+    case heap_fault::not_a_block:
+      return "not a block of this heap, or the word in front of it was overwritten";
+    case heap_fault::already_free:
+      return "the block is free already";
+    case heap_fault::bad_end:
+      return "the end of a free block was overwritten";
+    case heap_fault::bad_neighbour:
+      return "a block contradicts the block below it";
+    case heap_fault::bad_list:
+      return "a list of free blocks was overwritten";
+    case heap_fault::bad_count:
+      return "the counters contradict the blocks";
+  }
+  return "unknown fault";
+}
+
+boundary_heap::boundary_heap(geometry g) noexcept : key_(new_key(this)), geometry_(g) {
+  geometry_.quantum = std::bit_ceil(std::clamp(g.quantum, block::unit, std::size_t{1} << 30));
+  geometry_.min_block = round_up(std::clamp(g.min_block, block::smallest, std::size_t{1} << 30), geometry_.quantum);
+}
+
+void* boundary_heap::allocate(std::size_t bytes, std::size_t alignment) noexcept {
+  if (bytes > max_bytes) return nullptr;
+  const std::size_t size = block_size(bytes);
+  if (alignment <= block::unit) {
+    block* const b = index_.find(size);
+    return b == nullptr ? nullptr : take(b, size);
+  }
+  if (alignment > max_bytes) return nullptr;
+  // Room to reach the next multiple and to leave a whole block in front of it.
+  block* const b = index_.find(size + alignment + geometry_.min_block);
+  return b == nullptr ? nullptr : take(cut_front(b, alignment), size);
+}
+
+boundary_heap::freed boundary_heap::deallocate(void* p) noexcept {
+  if (const heap_fault fault = inspect(p); fault != heap_fault::none) return {fault, nullptr};
+  block* b = block::of(p);
+  std::size_t size = b->size();
+  std::uint64_t flags = b->word & (block::prev_used | block::first);
+  counters_.used -= size;
+  --counters_.used_blocks;
+
+  block* const above = b->above();
+  if (!above->is_used()) {
+    drop_free(above);
+    size += above->size();
+  }
+  if ((flags & block::prev_used) == 0) {
+    b->clear(block::used, key_);  // its word stays inside the joined block: a second free of it must find it free
+    b = b->below();
+    drop_free(b);
+    size += b->size();
+    flags = b->word & (block::prev_used | block::first);
+  }
+  make_free(b, size, flags);
+
+  if (!fills_region(b)) return {heap_fault::none, nullptr};
+  region* const emptied = region_of(b);
+  unlink(in_use_, emptied);
+  link(empty_, emptied);
+  counters_.empty += emptied->bytes;
+  return {heap_fault::none, emptied};
+}
+
+bool boundary_heap::resize(void* p, std::size_t bytes) noexcept {
+  if (bytes > max_bytes) return false;
+  block* const b = block::of(p);
+  const std::size_t size = block_size(bytes);
+  if (size > b->size()) {
+    block* const above = b->above();
+    if (above->is_used() || b->size() + above->size() < size) return false;
+    drop_free(above);
+    const std::size_t joined = b->size() + above->size();
+    counters_.used += above->size();
+    b->write(joined, b->word & block::flags, key_);
+    b->above()->set(block::prev_used, key_);
+  }
+  cut_tail(b, size);
+  return true;
+}
+
+std::size_t boundary_heap::usable_size(const void* p) noexcept { return block::of(p)->size() - block::overhead; }
+
+heap_fault boundary_heap::inspect(const void* p) const noexcept {
+  if (p == nullptr || !is_aligned(p, block::unit)) return heap_fault::not_a_block;
+  const block* const b = block::of(p);
+  if (!b->is_sealed(key_) || b->is_sentinel()) return heap_fault::not_a_block;
+  return b->is_used() ? heap_fault::none : heap_fault::already_free;
+}
+
+std::size_t boundary_heap::region_bytes_for(std::size_t bytes, std::size_t alignment) const noexcept {
+  if (bytes > max_bytes || alignment > max_bytes) return 0;
+  const std::size_t slack = alignment <= block::unit ? 0 : alignment + geometry_.min_block;
+  // add() puts the region's block at the head of its list, where find() looks first: as large as wanted is large
+  // enough.
+  return round_up(block_size(bytes) + slack + region_overhead, block::unit);
+}
+
+region* boundary_heap::add(void* base, std::size_t bytes) noexcept {
+  auto* const r = static_cast<region*>(base);
+  r->bytes = bytes;
+  link(empty_, r);
+
+  // A payload lies 8 bytes behind its word, and payloads are multiples of 16.
+  static_assert(sizeof(region) % block::unit == block::overhead);
+  const std::size_t size = round_down(bytes - region_overhead, block::unit);
+  block* const b = r->first_block();
+  at<block>(b, static_cast<std::ptrdiff_t>(size))->write(0, block::used | block::prev_used, key_);
+  counters_.regions += bytes;
+  counters_.empty += bytes;
+  counters_.fences += bytes - size;
+  make_free(b, size, block::first | block::prev_used);
+  return r;
+}
+
+void boundary_heap::remove(region* r) noexcept {
+  block* const b = r->first_block();
+  drop_free(b);
+  counters_.regions -= r->bytes;
+  counters_.empty -= r->bytes;
+  counters_.fences -= r->bytes - b->size();
+  unlink(empty_, r);
+}
+
+region* boundary_heap::clear() noexcept {
+  region* all = empty_;
+  for (region* r = in_use_; r != nullptr;) {
+    region* const next = r->next;
+    link(all, r);
+    r = next;
+  }
+  index_.clear();
+  empty_ = in_use_ = nullptr;
+  counters_ = {};
+  key_ = new_key(this);  // words left in memory that may come back must not pass for blocks
+  return all;
+}
+
+heap_report boundary_heap::check() const noexcept {
+  heap_counters seen;
+  for (const region* list : {empty_, in_use_}) {
+    for (const region* r = list; r != nullptr; r = r->next) {
+      const heap_report report = check_region(r, seen);
+      if (report.fault != heap_fault::none) return report;
+      const block* const first = r->first_block();
+      if ((!first->is_used() && fills_region(first)) != (list == empty_)) return {heap_fault::bad_count, r};
+    }
+  }
+  if (const heap_report report = check_lists(seen.free_blocks); report.fault != heap_fault::none) return report;
+  const bool same = seen.regions == counters_.regions && seen.used == counters_.used && seen.free == counters_.free &&
+                    seen.fences == counters_.fences && seen.empty == counters_.empty &&
+                    seen.used_blocks == counters_.used_blocks && seen.free_blocks == counters_.free_blocks &&
+                    seen.regions == seen.used + seen.free + seen.fences;
+  return {same ? heap_fault::none : heap_fault::bad_count, this};
+}
+
+void boundary_heap::walk(absl::FunctionRef<void(const heap_block&)> visitor) const {
+  for (const region* list : {empty_, in_use_})
+    for (const region* r = list; r != nullptr; r = r->next) {
+      for (const block* b = r->first_block(); !b->is_sentinel(); b = b->above()) {
+        visitor({b->payload(), b->size(), b->is_used()});
+      }
+    }
+}
+
+// Adds what the region holds to `seen`. Trusts no word before its seal and its place in the region are verified.
+heap_report boundary_heap::check_region(const region* r, heap_counters& seen) const noexcept {
+  const std::uintptr_t end = address(r) + r->bytes;
+  std::size_t blocks = 0;
+  bool below_used = true;
+  const block* b = r->first_block();
+  for (;; b = b->above()) {
+    if (!b->is_sealed(key_)) return {heap_fault::not_a_block, b->payload()};
+    if (b->is_prev_used() != below_used) return {heap_fault::bad_neighbour, b->payload()};
+    if (b->is_sentinel()) break;
+    if (b->is_first() != (b == r->first_block())) return {heap_fault::bad_neighbour, b->payload()};
+    if (b->size() > end - address(b) - block::overhead) return {heap_fault::not_a_block, b->payload()};
+    if (b->is_used()) {
+      seen.used += b->size();
+      ++seen.used_blocks;
+    } else {
+      if (!below_used) return {heap_fault::bad_neighbour, b->payload()};
+      if (b->size_at_end() != b->size()) return {heap_fault::bad_end, b->payload()};
+      seen.free += b->size();
+      ++seen.free_blocks;
+    }
+    below_used = b->is_used();
+    blocks += b->size();
+  }
+  seen.regions += r->bytes;
+  seen.fences += r->bytes - blocks;
+  if (!r->first_block()->is_used() && fills_region(r->first_block())) seen.empty += r->bytes;
+  return {};
+}
+
+// Every block in every list is a free block of this heap, in the list of its size, linked both ways; together they are
+// all there are.
+heap_report boundary_heap::check_lists(std::size_t free_blocks) const noexcept {
+  std::size_t found = 0;
+  for (std::size_t list = 0; list < free_index::list_count; ++list) {
+    const block* prev = nullptr;
+    const block* b = index_.head(list);
+    if (index_.marked(list) != (b != nullptr)) return {heap_fault::bad_list, b};
+    for (; b != nullptr; prev = b, b = b->next) {
+      if (!owns(b) || !b->is_sealed(key_) || b->is_used()) return {heap_fault::bad_list, b};
+      if (free_index::list_of(b->size()) != list || b->prev != prev) return {heap_fault::bad_list, b->payload()};
+      if (++found > free_blocks) return {heap_fault::bad_list, b->payload()};
+    }
+  }
+  return {found == free_blocks ? heap_fault::none : heap_fault::bad_list, nullptr};
+}
+
+bool boundary_heap::owns(const block* b) const noexcept {
+  if (!is_aligned(b, block::overhead)) return false;
+  for (const region* list : {empty_, in_use_})
+    for (const region* r = list; r != nullptr; r = r->next) {
+      if (address(b) - address(r) < r->bytes) return true;
+    }
+  return false;
+}
+
+std::size_t boundary_heap::block_size(std::size_t bytes) const noexcept {
+  return std::max(geometry_.min_block, round_up(bytes + block::overhead, geometry_.quantum));
+}
+
+// Marks the free block `b` used, as large as it is, and gives back what `size` leaves over.
+void* boundary_heap::take(block* b, std::size_t size) noexcept {
+  drop_free(b);
+  if (fills_region(b)) leave_empty(b);
+  counters_.used += b->size();
+  ++counters_.used_blocks;
+  const std::size_t whole = b->size();
+  if (whole - size >= geometry_.min_block) {
+    // The block above keeps its flag: what is below it stays free.
+    make_free(at<block>(b, static_cast<std::ptrdiff_t>(size)), whole - size, block::prev_used);
+    counters_.used -= whole - size;
+    b->write(size, (b->word & block::flags) | block::used, key_);
+  } else {
+    b->set(block::used, key_);
+    b->above()->set(block::prev_used, key_);
+  }
+  return b->payload();
+}
+
+// Cuts a free block in two free blocks so that the upper one has an aligned payload, and returns that one. The two
+// touch, which only take() may see: it turns the upper one into a used block at once.
+block* boundary_heap::cut_front(block* b, std::size_t alignment) noexcept {
+  if (is_aligned(b->payload(), alignment)) return b;
+  const std::uintptr_t earliest = address(b->payload()) + geometry_.min_block;
+  const std::size_t front = round_up(earliest, alignment) - address(b->payload());
+  const std::size_t whole = b->size();
+  drop_free(b);
+  if (fills_region(b)) leave_empty(b);
+  make_free(b, front, b->word & (block::first | block::prev_used));
+  block* const upper = b->above();
+  make_free(upper, whole - front, 0);
+  return upper;
+}
+
+// Gives back what a used block has beyond `size`, when that makes a block, joined with the free block above.
+void boundary_heap::cut_tail(block* b, std::size_t size) noexcept {
+  const std::size_t over = b->size() - size;
+  if (over < geometry_.min_block) return;
+  block* const above = b->above();
+  std::size_t tail = over;
+  if (!above->is_used()) {
+    drop_free(above);
+    tail += above->size();
+  }
+  counters_.used -= over;
+  b->write(size, b->word & block::flags, key_);
+  make_free(b->above(), tail, block::prev_used);
+}
+
+// Writes a free block, tells the block above, and puts it into its list.
+void boundary_heap::make_free(block* b, std::size_t size, std::uint64_t flags) noexcept {
+  b->write(size, flags, key_);
+  b->write_size_at_end();
+  b->above()->clear(block::prev_used, key_);
+  index_.insert(b);
+  counters_.free += size;
+  ++counters_.free_blocks;
+}
+
+void boundary_heap::drop_free(block* b) noexcept {
+  index_.remove(b);
+  counters_.free -= b->size();
+  --counters_.free_blocks;
+}
+
+void boundary_heap::leave_empty(block* first) noexcept {
+  region* const r = region_of(first);
+  unlink(empty_, r);
+  link(in_use_, r);
+  counters_.empty -= r->bytes;
+}
+
+}  // namespace strata::mem

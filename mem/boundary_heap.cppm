@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/functional/function_ref.h"
+
+export module strata.mem:boundary_heap;
+
+import :block;
+import :bytes;
+import :free_index;
+
+/// A general heap over regions of memory that others provide.
+///
+///   region   | links, size | block | block | … | block | end |     lowest address first; the end is a word of size 0
+///
+/// Blocks are as in :block, free ones are found through :free_index. A freed block is merged with free neighbours at
+/// once, so no two free blocks ever touch and a region without used blocks is one free block. All bookkeeping lies in
+/// the regions and in this object.
+///
+/// Every operation is O(1) but check() and walk(), whatever the sequence of sizes. Nothing throws, allocates or locks;
+/// one thread at a time. Over-aligned blocks are cut out of a free block: what lies in front of them stays free.
+export namespace strata::mem {
+
+enum class heap_fault : std::uint8_t {
+  none,
+  not_a_block,  ///< the word in front of the address is not one this heap wrote there: foreign, interior or overwritten
+  already_free,   ///< the block is free
+  bad_end,        ///< the size at a free block's end differs from the one at its start
+  bad_neighbour,  ///< flags of a block contradict the block below, or two free blocks touch
+  bad_list,       ///< the index and the blocks contradict each other
+  bad_count,      ///< the counters and the blocks contradict each other
+};
+
+[[nodiscard]] const char* describe(heap_fault fault) noexcept;
+
+/// What check() found first, and where.
+struct heap_report {
+  heap_fault fault = heap_fault::none;
+  const void* where = nullptr;
+};
+
+/// The start of a piece of memory given to add(). Lives in it.
+struct region {
+  region* next;
+  region* prev;
+  std::size_t bytes;  ///< as given to add()
+
+  [[nodiscard]] inline block* first_block() noexcept { return at<block>(this, sizeof(region)); }
+  [[nodiscard]] inline const block* first_block() const noexcept { return at<block>(this, sizeof(region)); }
+};
+
+/// One block as walk() shows it.
+struct heap_block {
+  const void* payload;
+  std::size_t bytes;  ///< size of the block, its word included
+  bool used;
+};
+
+/// All in bytes of blocks and regions. regions = used + free + fences.
+struct heap_counters {
+  std::size_t regions = 0;      ///< given to add() and not removed
+  std::size_t used = 0;         ///< in used blocks, their words included
+  std::size_t free = 0;         ///< in free blocks
+  std::size_t fences = 0;       ///< region headers, ends and unusable edges
+  std::size_t empty = 0;        ///< part of `regions`: whole regions without a used block
+  std::size_t used_blocks = 0;  ///< count, not bytes
+  std::size_t free_blocks = 0;  ///< count, not bytes
+};
+
+class boundary_heap {
+ public:
+  struct geometry {
+    std::size_t quantum = block::unit;        ///< block sizes are multiples of this; a power of two, at least 16
+    std::size_t min_block = block::smallest;  ///< smallest block in bytes, its word included; at least 32
+  };
+
+  struct freed {
+    heap_fault fault;  ///< unless none, nothing has changed
+    region* emptied;   ///< the region that has no used block any more, or null
+  };
+
+  /// Largest request in bytes, and largest alignment.
+  static constexpr std::size_t max_bytes = std::size_t{1} << 46;
+
+  /// Bytes of a region that are not blocks, at best.
+  static constexpr std::size_t region_overhead = sizeof(region) + block::overhead;
+
+  /// Pre: `g` is valid. Values out of range are brought to the nearest valid ones.
+  explicit boundary_heap(geometry g) noexcept;
+  boundary_heap(const boundary_heap&) = delete;
+  boundary_heap& operator=(const boundary_heap&) = delete;
+
+  /// Returns `bytes` bytes at a multiple of `alignment`, distinct for zero bytes too, or null when no free block is
+  /// large enough. Pre: `alignment` is a power of two.
+  [[nodiscard]] void* allocate(std::size_t bytes, std::size_t alignment) noexcept;
+
+  /// Null is not a block. A fault leaves everything as it was.
+  freed deallocate(void* p) noexcept;
+
+  /// Makes the block at `p` hold `bytes` without moving it: gives back what is over, or takes from the free block
+  /// above. Returns false, with nothing changed, when that cannot be done. Pre: `p` is a used block.
+  [[nodiscard]] bool resize(void* p, std::size_t bytes) noexcept;
+
+  /// Bytes that may be used at `p`, at least what was asked for. Pre: `p` is a used block.
+  [[nodiscard]] static std::size_t usable_size(const void* p) noexcept;
+
+  /// Whether `p` looks like a used block of this heap (see the seal in :block).
+  [[nodiscard]] heap_fault inspect(const void* p) const noexcept;
+
+  /// Smallest region that is sure to serve the request, in bytes; 0 when no region can.
+  [[nodiscard]] std::size_t region_bytes_for(std::size_t bytes, std::size_t alignment) const noexcept;
+
+  /// Takes `bytes` bytes at `base` into use. Pre: aligned to block::unit, bytes at least region_bytes_for(0, 1), below
+  /// free_index::max_size.
+  region* add(void* base, std::size_t bytes) noexcept;
+
+  /// Forgets a region; its memory is the caller's again. Pre: it has no used block.
+  void remove(region* r) noexcept;
+
+  /// Forgets everything: used blocks, free blocks, regions. Returns all regions, linked by region::next; their memory
+  /// is the caller's.
+  region* clear() noexcept;
+
+  /// A region without used blocks, the one emptied last, or null. The others follow by region::next.
+  [[nodiscard]] inline region* empty_region() const noexcept { return empty_; }
+
+  [[nodiscard]] inline const heap_counters& counters() const noexcept { return counters_; }
+
+  /// Verifies every block, every list and every counter. O(blocks × regions). Reads only.
+  [[nodiscard]] heap_report check() const noexcept;
+
+  /// Shows every block, region by region, in address order within each. The visitor must not change the heap.
+  void walk(absl::FunctionRef<void(const heap_block&)> visitor) const;
+
+ private:
+  [[nodiscard]] std::size_t block_size(std::size_t bytes) const noexcept;
+  [[nodiscard]] void* take(block* b, std::size_t size) noexcept;
+  [[nodiscard]] block* cut_front(block* b, std::size_t alignment) noexcept;
+  void cut_tail(block* b, std::size_t size) noexcept;
+  void make_free(block* b, std::size_t size, std::uint64_t flags) noexcept;
+  void drop_free(block* b) noexcept;
+  void leave_empty(block* first) noexcept;
+  [[nodiscard]] heap_report check_region(const region* r, heap_counters& seen) const noexcept;
+  [[nodiscard]] heap_report check_lists(std::size_t free_blocks) const noexcept;
+  [[nodiscard]] bool owns(const block* b) const noexcept;
+
+  free_index index_;
+  std::uint64_t key_;  ///< seals the words of this heap's blocks
+  geometry geometry_;
+  region* empty_ = nullptr;   ///< regions without a used block
+  region* in_use_ = nullptr;  ///< regions with one
+  heap_counters counters_;
+};
+
+}  // namespace strata::mem

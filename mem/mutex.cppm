@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <mutex>
+
+#include "absl/base/thread_annotations.h"
+
+export module strata.mem:mutex;
+
+import strata.platform;
+
+/// A lock that clang's thread-safety analysis knows and that fork() cannot leave taken in the child.
+///
+/// It is taken before every fork of the process and released on both sides after it; of two such locks the one made
+/// later is taken first. Upper layers are made after lower ones and lock before they enter them, so forking locks in
+/// the order the layers do.
+///
+/// std::mutex inside, rather than absl::Mutex, whose packaged build ThreadSanitizer cannot see into. Must not be made
+/// or destroyed while a lock of this kind is held.
+export namespace strata::mem {
+
+class ABSL_LOCKABLE mutex {
+ public:
+  mutex() noexcept;
+  ~mutex();
+  mutex(const mutex&) = delete;
+  mutex& operator=(const mutex&) = delete;
+
+  inline void lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
+  inline void unlock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
+  [[nodiscard]] inline bool try_lock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) { return mutex_.try_lock(); }
+
+  /// Why this lock is not known to fork(), if it is not: a child might then find it taken for ever.
+  [[nodiscard]] inline platform::os_error unknown_to_fork() const noexcept { return refused_; }
+
+ private:
+  std::mutex mutex_;
+  platform::fork_hook hook_;
+  platform::os_error refused_;
+};
+
+/// Holds a mutex as long as it lives.
+class ABSL_SCOPED_LOCKABLE lock {
+ public:
+  inline explicit lock(mutex& m) ABSL_EXCLUSIVE_LOCK_FUNCTION(m) : mutex_(m) { mutex_.lock(); }
+  inline ~lock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
+  lock(const lock&) = delete;
+  lock& operator=(const lock&) = delete;
+
+ private:
+  mutex& mutex_;
+};
+
+/// Releases a mutex that is locked already.
+class ABSL_SCOPED_LOCKABLE adopted_lock {
+ public:
+  inline explicit adopted_lock(mutex& m) ABSL_EXCLUSIVE_LOCKS_REQUIRED(m) : mutex_(m) {}
+  inline ~adopted_lock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
+  adopted_lock(const adopted_lock&) = delete;
+  adopted_lock& operator=(const adopted_lock&) = delete;
+
+ private:
+  mutex& mutex_;
+};
+
+}  // namespace strata::mem

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <atomic>
+#include <cstddef>
+
+export module strata.pmr:ledger;
+
+import :report;
+
+/// What a layer counts about the blocks it hands out, for its `statistics`. For layers, also those written by users.
+export namespace strata::pmr {
+
+/// For one thread at a time.
+class ledger {
+ public:
+  inline void handed_out(std::size_t bytes) noexcept {
+    live_ += bytes;
+    if (live_ > peak_) peak_ = live_;
+    ++blocks_;
+    ++allocations_;
+  }
+  inline void taken_back(std::size_t bytes) noexcept {
+    live_ -= bytes;
+    --blocks_;
+  }
+  inline void resized(std::size_t from, std::size_t to) noexcept {
+    live_ += to - from;
+    if (live_ > peak_) peak_ = live_;
+  }
+  inline void failed() noexcept { ++failures_; }
+
+  /// Everything handed out is void.
+  inline void released() noexcept { live_ = blocks_ = 0; }
+
+  [[nodiscard]] inline std::size_t live() const noexcept { return live_; }
+  [[nodiscard]] inline std::size_t blocks() const noexcept { return blocks_; }
+
+  /// The figures counted here; the caller adds upstream, kept and overhead.
+  [[nodiscard]] inline statistics figures() const noexcept {
+    return {.live = live_, .peak = peak_, .live_blocks = blocks_, .allocations = allocations_, .failures = failures_};
+  }
+
+ private:
+  std::size_t live_ = 0;
+  std::size_t peak_ = 0;
+  std::size_t blocks_ = 0;
+  std::size_t allocations_ = 0;
+  std::size_t failures_ = 0;
+};
+
+/// For any thread. Figures read while others work are each right at some moment, not all at the same.
+class shared_ledger {
+ public:
+  inline void handed_out(std::size_t bytes) noexcept {
+    const std::size_t now = live_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+    for (std::size_t seen = peak_.load(std::memory_order_relaxed); now > seen;) {
+      if (peak_.compare_exchange_weak(seen, now, std::memory_order_relaxed)) break;
+    }
+    blocks_.fetch_add(1, std::memory_order_relaxed);
+    allocations_.fetch_add(1, std::memory_order_relaxed);
+  }
+  inline void taken_back(std::size_t bytes) noexcept {
+    live_.fetch_sub(bytes, std::memory_order_relaxed);
+    blocks_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  inline void failed() noexcept { failures_.fetch_add(1, std::memory_order_relaxed); }
+
+  [[nodiscard]] inline std::size_t live() const noexcept { return live_.load(std::memory_order_relaxed); }
+  [[nodiscard]] inline std::size_t blocks() const noexcept { return blocks_.load(std::memory_order_relaxed); }
+
+  [[nodiscard]] inline statistics figures() const noexcept {
+    return {.live = live(),
+            .peak = peak_.load(std::memory_order_relaxed),
+            .live_blocks = blocks(),
+            .allocations = allocations_.load(std::memory_order_relaxed),
+            .failures = failures_.load(std::memory_order_relaxed)};
+  }
+
+ private:
+  std::atomic<std::size_t> live_{0};
+  std::atomic<std::size_t> peak_{0};
+  std::atomic<std::size_t> blocks_{0};
+  std::atomic<std::size_t> allocations_{0};
+  std::atomic<std::size_t> failures_{0};
+};
+
+}  // namespace strata::pmr

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <atomic>
+#include <cstddef>
+#include <span>
+
+module strata.pmr:page_resource.impl;
+
+import :allocation_error;
+import :layer;
+import :ledger;
+import :misuse;
+import :page_resource;
+import :report;
+
+import strata.mem;
+
+namespace strata::pmr {
+
+page_resource::page_resource(pages options) noexcept : direct_layer(options.name, nullptr), options_(options) {}
+
+page_resource::~page_resource() {
+  trim();
+  if (ledger_.blocks() != 0) {
+    report_misuse(
+        {.layer = name(), .sentence = "destroyed with live blocks: their pages stay mapped and nobody owns them"});
+  }
+}
+
+statistics page_resource::stats() const noexcept {
+  statistics figures = ledger_.figures();
+  const std::size_t mapped = mapped_.load(std::memory_order_relaxed);
+  figures.kept = stranded_bytes_.load(std::memory_order_relaxed);
+  figures.upstream = mapped + figures.kept;
+  figures.overhead = mapped - figures.live;
+  return figures;
+}
+
+std::size_t page_resource::degraded(std::span<degradation> out) const noexcept {
+  const std::size_t refusals = refusals_.load(std::memory_order_relaxed);
+  if (refusals == 0) return 0;
+  if (!out.empty()) {
+    out[0] = {
+        .reason = "the OS refused to unmap pages; they hold no memory but address space: raise its limit on mappings",
+        .times = refusals};
+  }
+  return 1;
+}
+
+std::size_t page_resource::trim() noexcept {
+  const mem::lock lock(mutex_);
+  const std::size_t freed = stranded_.retry();
+  stranded_bytes_.store(stranded_.bytes(), std::memory_order_relaxed);
+  return freed;
+}
+
+void* page_resource::do_allocate(std::size_t bytes, std::size_t alignment) {
+  const auto [run, error] = mem::map_run(bytes, alignment, {.prefault = options_.prefault, .label = options_.label});
+  if (run.base == nullptr) {
+    ledger_.failed();
+    throw allocation_error(name(), bytes, alignment, "the OS gives no pages", error);
+  }
+  mapped_.fetch_add(run.bytes, std::memory_order_relaxed);
+  ledger_.handed_out(bytes);
+  return run.base;
+}
+
+void page_resource::do_deallocate(void* p, std::size_t bytes, std::size_t /*alignment*/) {
+  const mem::page_run run{p, mem::run_bytes_for(bytes)};
+  ledger_.taken_back(bytes);
+  mapped_.fetch_sub(run.bytes, std::memory_order_relaxed);
+  if (!mem::unmap_run(run).failed()) {
+    // Something was unmapped: there may be room now for what was refused before.
+    if (stranded_bytes_.load(std::memory_order_relaxed) != 0) trim();
+    return;
+  }
+  refusals_.fetch_add(1, std::memory_order_relaxed);
+  const mem::lock lock(mutex_);
+  stranded_.add(run);
+  stranded_bytes_.store(stranded_.bytes(), std::memory_order_relaxed);
+}
+
+}  // namespace strata::pmr

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <cstddef>
+#include <memory_resource>
+#include <type_traits>
+
+export module strata.pmr:stack;
+
+import :layer;
+import :report;
+
+/// Layers on top of one another, as one memory_resource that owns them.
+///
+///   stack memory{pages{}, heap{}, synchronized{}};      // source first
+///
+/// Role           assembly: hands every request to its top layer
+/// Upstream       none; its source's
+/// Owns           its layers, in place: building it allocates nothing
+/// Thread safety  as its top layer
+/// Alignment      as its top layer
+/// Size           as its top layer
+/// Complexity     one virtual call to enter; none between its layers
+/// Overhead       0 bytes a block
+/// Throws         what its top layer throws
+/// Deallocate     as its top layer
+/// Equality       identity
+/// Fork           as its layers
+/// Exit           as its layers; destroyed top first
+/// Signals        not for signal handlers
+/// Composes       above borrowed{} over another resource; as upstream of any layer
+///
+/// An entry is the options of a layer. Orders that defeat themselves do not compile.
+namespace strata::pmr {
+
+template <class Entry>
+concept source_entry = requires { typename Entry::layer_type; } && source<typename Entry::layer_type>;
+
+template <class Entry>
+concept layered_entry =
+    !source_entry<Entry> && requires { typename Entry::template layer_over<std::pmr::memory_resource>; };
+
+template <class Layer>
+concept locking = requires { requires Layer::is_lock; };
+
+// What stands on `Below`, lowest first. `Locked`: something below is a lock.
+template <bool Locked, class Below, class... Entries>
+class tower {
+ public:
+  inline explicit tower(Below* below) noexcept : below_(below) {}
+
+  [[nodiscard]] inline Below& top() noexcept { return *below_; }
+  [[nodiscard]] inline const Below& top() const noexcept { return *below_; }
+
+ private:
+  Below* below_;
+};
+
+template <bool Locked, class Below, class Entry, class... Entries>
+class tower<Locked, Below, Entry, Entries...> {
+  static_assert(
+      !source_entry<Entry>,
+      "strata::pmr::stack: only the first entry may be a source; a source above another layer would never ask it");
+  static_assert(source_entry<Entry> || layered_entry<Entry>,
+                "strata::pmr::stack: an entry must be the options of a layer, such as heap{} or synchronized{}");
+
+ public:
+  using layer_type = typename Entry::template layer_over<Below>;
+
+  static_assert(layered<layer_type>, "strata::pmr::stack: layer_over must name a layer that states its facts");
+  static_assert(!(locking<layer_type> && Below::thread_safe),
+                "strata::pmr::stack: what lies below this lock is thread safe already; leave the lock out");
+  static_assert(!(Locked && !layer_type::thread_safe),
+                "strata::pmr::stack: a layer that is not thread safe stands above the lock, which then guards nothing; "
+                "move the lock "
+                "above it");
+
+  inline tower(Below* below, const Entry& entry,
+               const Entries&... entries) noexcept(std::is_nothrow_constructible_v<layer_type, Below*, const Entry&>)
+      : here_(below, entry), above_(&here_, entries...) {}
+
+  [[nodiscard]] inline auto& top() noexcept { return above_.top(); }
+  [[nodiscard]] inline const auto& top() const noexcept { return above_.top(); }
+
+  template <std::size_t Index>
+  [[nodiscard]] inline auto& get() noexcept {
+    if constexpr (Index == 0) {
+      return here_;
+    } else {
+      return above_.template get<Index - 1>();
+    }
+  }
+
+ private:
+  layer_type here_;
+  tower<Locked || locking<layer_type>, layer_type, Entries...> above_;
+};
+
+// A first entry that is no source still needs a type, so that the sentence below is all the compiler says.
+template <class Entry>
+struct source_of {
+  using type = layer;
+};
+template <source_entry Entry>
+struct source_of<Entry> {
+  using type = typename Entry::layer_type;
+};
+
+}  // namespace strata::pmr
+
+export namespace strata::pmr {
+
+template <class First, class... Entries>
+class stack final : public direct_layer<stack<First, Entries...>> {
+  static_assert(source_entry<First>,
+                "strata::pmr::stack: the first entry must be a source, such as pages{} or borrowed{&resource}: "
+                "something has to make "
+                "the bytes");
+
+  using base = direct_layer<stack<First, Entries...>>;
+  using source_type = typename source_of<First>::type;
+  using tower_type = tower<locking<source_type>, source_type, Entries...>;
+
+ public:
+  using top_type = std::remove_reference_t<decltype(std::declval<tower_type&>().top())>;
+
+  static constexpr bool thread_safe = top_type::thread_safe;
+  static constexpr std::size_t max_alignment = top_type::max_alignment;
+  static constexpr bool zeroed = top_type::zeroed;
+  static constexpr bool can_release = top_type::can_release;
+
+  inline explicit stack(const First& first, const Entries&... entries)
+      : base("stack", nullptr), source_(first), tower_(&source_, entries...) {}
+
+  /// The layer that serves requests.
+  [[nodiscard]] inline top_type& top() noexcept { return tower_.top(); }
+
+  /// The layer of entry number `Index`, the source being 0.
+  template <std::size_t Index>
+  [[nodiscard]] inline auto& get() noexcept {
+    if constexpr (Index == 0) {
+      return source_;
+    } else {
+      return tower_.template get<Index - 1>();
+    }
+  }
+
+  /// What the top layer handed out, and what the whole stack holds for it: upstream as the source took it, kept and
+  /// overhead summed up.
+  [[nodiscard]] statistics stats() const noexcept override {
+    report layers;
+    collect(layers);
+    statistics whole = layers.rows().back().figures;
+    whole.upstream = layers.rows().front().figures.upstream;
+    whole.kept = whole.overhead = 0;
+    for (const report::row& r : layers.rows()) {
+      whole.kept += r.figures.kept;
+      whole.overhead += r.figures.overhead;
+    }
+    return whole;
+  }
+
+  [[nodiscard]] fault check() const noexcept override { return tower_.top().check(); }
+
+  /// One row a layer, source first; the stack itself adds none.
+  void collect(report& into) const noexcept override { tower_.top().collect(into); }
+
+  /// Gives everything back; all blocks are void. Only where the top layer can.
+  void release() noexcept
+    requires(top_type::can_release)
+  {
+    top().release();
+  }
+
+ private:
+  friend base;
+
+  [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    return tower_.top().allocate(bytes, alignment);
+  }
+
+  inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
+    tower_.top().deallocate(p, bytes, alignment);
+  }
+
+  source_type source_;
+  tower_type tower_;
+};
+
+template <class First, class... Entries>
+stack(First, Entries...) -> stack<First, Entries...>;
+
+}  // namespace strata::pmr

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+// Claims: blocks are aligned as asked, disjoint and keep their contents; freed neighbours are one block at once, so a
+// heap with nothing handed out is one free block a region; resize works in place or changes nothing; counters add up at
+// every step; every request is served by a region of region_bytes_for; double, interior and foreign frees and
+// overwritten bookkeeping are told apart; sizes that cannot be are refused. Model test: random operations against a
+// map, check() after every step.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <memory>
+#include <new>
+#include <random>
+#include <vector>
+
+import strata.mem;
+
+namespace strata::mem {
+namespace {
+
+struct BoundaryHeap : testing::Test {
+  std::vector<std::unique_ptr<std::byte[]>> memory;
+  std::unique_ptr<boundary_heap> heap = std::make_unique<boundary_heap>(boundary_heap::geometry{});
+
+  // new[] gives 16-byte alignment.
+  region* add(std::size_t bytes) {
+    memory.push_back(std::make_unique<std::byte[]>(bytes));
+    return heap->add(memory.back().get(), bytes);
+  }
+  heap_fault fault() const { return heap->check().fault; }
+};
+
+TEST_F(BoundaryHeap, AnEmptyHeapServesNothing) {
+  EXPECT_EQ(heap->allocate(1, 1), nullptr);
+  EXPECT_EQ(fault(), heap_fault::none);
+}
+
+TEST_F(BoundaryHeap, ServesARequestFromARegionOfExactlyTheBytesItNamed) {
+  for (std::size_t alignment = 1; alignment <= 65536; alignment *= 2) {
+    for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{24}, std::size_t{25}, std::size_t{100},
+                                    std::size_t{512}, std::size_t{4096}, std::size_t{70000}}) {
+      region* const r = add(heap->region_bytes_for(bytes, alignment));
+      void* const p = heap->allocate(bytes, alignment);
+      ASSERT_NE(p, nullptr) << bytes << " aligned " << alignment;
+      EXPECT_TRUE(is_aligned(p, alignment));
+      std::memset(p, 0xAB, bytes);
+      EXPECT_EQ(fault(), heap_fault::none);
+      EXPECT_EQ(heap->deallocate(p).emptied, r);
+      EXPECT_EQ(fault(), heap_fault::none);
+      heap->remove(r);
+      EXPECT_EQ(heap->counters().regions, 0U);
+    }
+  }
+}
+
+TEST_F(BoundaryHeap, ZeroBytesAreDistinctBlocks) {
+  add(4096);
+  void* const a = heap->allocate(0, 1);
+  void* const b = heap->allocate(0, 1);
+  ASSERT_NE(a, nullptr);
+  EXPECT_NE(a, b);
+}
+
+TEST_F(BoundaryHeap, RefusesWhatCannotBe) {
+  add(4096);
+  for (const std::size_t bytes : {std::numeric_limits<std::size_t>::max(), std::numeric_limits<std::size_t>::max() - 7,
+                                  max_object, boundary_heap::max_bytes + 1}) {
+    EXPECT_EQ(heap->allocate(bytes, 1), nullptr);
+    EXPECT_EQ(heap->allocate(bytes, 4096), nullptr);
+    EXPECT_EQ(heap->region_bytes_for(bytes, 1), 0U);
+  }
+  EXPECT_EQ(heap->allocate(1, std::size_t{1} << 63), nullptr);
+  EXPECT_EQ(heap->region_bytes_for(1, std::size_t{1} << 63), 0U);
+  EXPECT_EQ(fault(), heap_fault::none);
+}
+
+TEST_F(BoundaryHeap, JoinsFreedNeighboursInEveryOrder) {
+  std::vector<int> order{0, 1, 2, 3, 4};
+  do {
+    region* const r = add(8192);
+    std::vector<void*> blocks;
+    for (int i = 0; i < 5; ++i) blocks.push_back(heap->allocate(100 + 50 * static_cast<std::size_t>(i), 1));
+    for (const int i : order) {
+      ASSERT_EQ(heap->deallocate(blocks[static_cast<std::size_t>(i)]).fault, heap_fault::none);
+      ASSERT_EQ(fault(), heap_fault::none);
+    }
+    ASSERT_EQ(heap->counters().free_blocks, 1U);
+    ASSERT_EQ(heap->empty_region(), r);
+    heap->remove(r);
+  } while (std::next_permutation(order.begin(), order.end()));
+}
+
+TEST_F(BoundaryHeap, UsesAWholeRegionAndGetsItBack) {
+  constexpr std::size_t count = 1000;
+  constexpr std::size_t bytes = boundary_heap::region_overhead + count * 48;
+  region* const r = add(bytes);
+  std::vector<void*> blocks;
+  while (void* const p = heap->allocate(40, 8)) blocks.push_back(p);
+  EXPECT_EQ(heap->counters().free_blocks, 0U);
+  ASSERT_EQ(blocks.size(), count);
+  for (std::size_t i = 0; i < blocks.size(); i += 2) EXPECT_EQ(heap->deallocate(blocks[i]).emptied, nullptr);
+  EXPECT_EQ(fault(), heap_fault::none);
+  for (std::size_t i = 1; i + 1 < count; i += 2) EXPECT_EQ(heap->deallocate(blocks[i]).emptied, nullptr);
+  EXPECT_EQ(heap->counters().empty, 0U);
+  EXPECT_EQ(heap->deallocate(blocks[count - 1]).emptied, r);
+  EXPECT_EQ(heap->counters().empty, bytes);
+  EXPECT_NE(heap->allocate(bytes - boundary_heap::region_overhead - block::overhead, 1), nullptr);
+  EXPECT_EQ(heap->counters().empty, 0U);
+}
+
+TEST_F(BoundaryHeap, GrowsAndShrinksInPlace) {
+  add(1 << 16);
+  auto* const p = static_cast<std::byte*>(heap->allocate(100, 1));
+  std::memset(p, 1, 100);
+  void* const fence = heap->allocate(16, 1);
+  EXPECT_FALSE(heap->resize(p, 1000)) << "the block above is used";
+  EXPECT_EQ(boundary_heap::usable_size(p), 104U);
+  EXPECT_EQ(heap->deallocate(fence).fault, heap_fault::none);
+  EXPECT_TRUE(heap->resize(p, 1000));
+  EXPECT_GE(boundary_heap::usable_size(p), 1000U);
+  EXPECT_TRUE(std::all_of(p, p + 100, [](std::byte b) { return b == std::byte{1}; }));
+  std::memset(p, 2, boundary_heap::usable_size(p));
+  EXPECT_EQ(fault(), heap_fault::none);
+  EXPECT_TRUE(heap->resize(p, 10));
+  EXPECT_EQ(boundary_heap::usable_size(p), 24U);
+  EXPECT_EQ(heap->counters().free_blocks, 1U) << "what was given back joins the free block above";
+  EXPECT_EQ(fault(), heap_fault::none);
+  EXPECT_FALSE(heap->resize(p, 1 << 16));
+  EXPECT_FALSE(heap->resize(p, std::numeric_limits<std::size_t>::max()));
+}
+
+TEST_F(BoundaryHeap, ObeysQuantumAndSmallestBlock) {
+  heap = std::make_unique<boundary_heap>(boundary_heap::geometry{.quantum = 64, .min_block = 200});
+  add(1 << 16);
+  void* const small = heap->allocate(1, 1);
+  void* const large = heap->allocate(300, 1);
+  EXPECT_EQ(boundary_heap::usable_size(small), 256U - block::overhead);
+  EXPECT_EQ(boundary_heap::usable_size(large), 320U - block::overhead);
+}
+
+TEST_F(BoundaryHeap, SaysThatABlockIsFreeAlready) {
+  add(1 << 16);
+  void* const a = heap->allocate(64, 1);
+  void* const b = heap->allocate(64, 1);
+  void* const c = heap->allocate(64, 1);
+  void* const d = heap->allocate(64, 1);
+  EXPECT_EQ(heap->deallocate(a).fault, heap_fault::none);
+  EXPECT_EQ(heap->deallocate(a).fault, heap_fault::already_free);
+  EXPECT_EQ(heap->deallocate(b).fault, heap_fault::none);
+  EXPECT_EQ(heap->deallocate(b).fault, heap_fault::already_free) << "joined with the block below";
+  EXPECT_EQ(heap->deallocate(d).fault, heap_fault::none);
+  EXPECT_EQ(heap->deallocate(c).fault, heap_fault::none);
+  EXPECT_EQ(heap->deallocate(d).fault, heap_fault::already_free) << "joined with the block below it later";
+  EXPECT_EQ(fault(), heap_fault::none);
+}
+
+TEST_F(BoundaryHeap, RefusesPointersItNeverHandedOut) {
+  add(1 << 16);
+  auto* const p = static_cast<std::byte*>(heap->allocate(256, 1));
+  std::memset(p, 0, 256);
+  alignas(16) std::byte elsewhere[64]{};
+  EXPECT_EQ(heap->deallocate(nullptr).fault, heap_fault::not_a_block);
+  EXPECT_EQ(heap->deallocate(elsewhere + 16).fault, heap_fault::not_a_block);
+  EXPECT_EQ(heap->deallocate(p + 1).fault, heap_fault::not_a_block);
+  EXPECT_EQ(heap->deallocate(p + 64).fault, heap_fault::not_a_block);
+  boundary_heap other{boundary_heap::geometry{}};
+  EXPECT_EQ(other.deallocate(p).fault, heap_fault::not_a_block) << "another heap's block";
+  EXPECT_EQ(heap->deallocate(p).fault, heap_fault::none);
+}
+
+TEST_F(BoundaryHeap, DoesNotTakeOldWordsForBlocksAfterClear) {
+  region* const r = add(1 << 12);
+  std::vector<void*> old;
+  while (void* const p = heap->allocate(40, 1)) old.push_back(p);
+  EXPECT_EQ(heap->clear(), r);
+  EXPECT_EQ(r->next, nullptr);
+  heap->add(r, 1 << 12);
+  EXPECT_EQ(fault(), heap_fault::none);
+  for (std::size_t i = 1; i < old.size(); ++i) EXPECT_EQ(heap->deallocate(old[i]).fault, heap_fault::not_a_block);
+}
+
+TEST_F(BoundaryHeap, CheckFindsWhatWasOverwritten) {
+  add(1 << 12);
+  auto* const a = static_cast<std::byte*>(heap->allocate(100, 1));
+  auto* const b = static_cast<std::byte*>(heap->allocate(100, 1));
+  auto* const c = static_cast<std::byte*>(heap->allocate(100, 1));
+  ASSERT_EQ(fault(), heap_fault::none);
+
+  const auto damaged = [&](std::byte* where, heap_fault expected) {
+    const std::byte before = *where;
+    *where ^= std::byte{0x10};
+    EXPECT_EQ(heap->check().fault, expected);
+    *where = before;
+    EXPECT_EQ(heap->check().fault, heap_fault::none);
+  };
+  damaged(a + 104, heap_fault::not_a_block);  // one byte past the end: the word of b
+  damaged(a - 8, heap_fault::not_a_block);
+  ASSERT_EQ(heap->deallocate(b).fault, heap_fault::none);
+  damaged(c - 16, heap_fault::bad_end);  // the end of free b
+  damaged(b, heap_fault::bad_list);      // its links
+  damaged(b + 8, heap_fault::bad_list);
+  EXPECT_NE(*describe(heap_fault::bad_list), '\0');
+}
+
+// Blocks of every size and alignment come and go; the map knows where each is and what it holds.
+TEST_F(BoundaryHeap, AgreesWithAMapForRandomOperations) {
+  const std::uint64_t seed = 987654321;
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937_64 random(seed);
+  struct entry {
+    std::size_t bytes;
+    std::uint8_t pattern;
+  };
+  std::map<std::byte*, entry> live;
+  std::size_t regions = 0;
+  const auto intact = [](const std::byte* p, const entry& e) {
+    return std::all_of(p, p + e.bytes, [&](std::byte b) { return b == std::byte{e.pattern}; });
+  };
+  const auto size = [&] { return random() % (std::size_t{1} << (random() % 14)); };
+
+  for (int step = 0; step < 20'000; ++step) {
+    const auto kind = random() % 8;
+    if (kind < 4 || live.empty()) {
+      const std::size_t bytes = size();
+      const std::size_t alignment = random() % 4 == 0 ? std::size_t{1} << (random() % 13) : 1;
+      auto* p = static_cast<std::byte*>(heap->allocate(bytes, alignment));
+      if (p == nullptr) {
+        add(std::max<std::size_t>(16384, heap->region_bytes_for(bytes, alignment)));
+        ++regions;
+        p = static_cast<std::byte*>(heap->allocate(bytes, alignment));
+      }
+      ASSERT_NE(p, nullptr);
+      ASSERT_TRUE(is_aligned(p, alignment));
+      const auto next = live.upper_bound(p);
+      ASSERT_TRUE(next == live.end() || p + bytes <= next->first);
+      ASSERT_TRUE(next == live.begin() || std::prev(next)->first + std::prev(next)->second.bytes <= p);
+      const entry e{bytes, static_cast<std::uint8_t>(random())};
+      std::memset(p, e.pattern, bytes);
+      ASSERT_TRUE(live.emplace(p, e).second);
+    } else {
+      auto it = live.lower_bound(std::next(live.begin(), static_cast<std::ptrdiff_t>(random() % live.size()))->first);
+      ASSERT_TRUE(intact(it->first, it->second));
+      if (kind == 4) {
+        const std::size_t bytes = size();
+        if (heap->resize(it->first, bytes)) {
+          it->second.bytes = std::min(it->second.bytes, bytes);
+          ASSERT_TRUE(intact(it->first, it->second));
+          it->second.bytes = bytes;
+          std::memset(it->first, it->second.pattern, bytes);
+        }
+      } else {
+        const auto freed = heap->deallocate(it->first);
+        ASSERT_EQ(freed.fault, heap_fault::none);
+        live.erase(it);
+        if (freed.emptied != nullptr && random() % 2 == 0) {
+          heap->remove(freed.emptied);
+          --regions;
+        }
+      }
+    }
+    const heap_counters& n = heap->counters();
+    ASSERT_EQ(n.regions, n.used + n.free + n.fences);
+    ASSERT_EQ(n.used_blocks, live.size());
+    ASSERT_EQ(fault(), heap_fault::none) << "step " << step;
+  }
+  std::size_t used = 0;
+  heap->walk([&](const heap_block& b) { used += b.used ? 1 : 0; });
+  EXPECT_EQ(used, live.size());
+  for (const auto& [p, e] : live) {
+    EXPECT_TRUE(intact(p, e));
+    EXPECT_EQ(heap->deallocate(p).fault, heap_fault::none);
+  }
+  EXPECT_EQ(heap->counters().free_blocks, regions);
+  EXPECT_EQ(heap->counters().empty, heap->counters().regions);
+  EXPECT_EQ(fault(), heap_fault::none);
+}
+
+}  // namespace
+}  // namespace strata::mem

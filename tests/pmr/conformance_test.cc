@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Claim: every layer, and every stack the documentation names, keeps the contract of a memory_resource
+// (tests/support/README.md).
+#include <memory_resource>
+
+#include "tests/support/conformance.h"
+
+import strata.pmr;
+
+namespace strata::pmr {
+namespace {
+
+using test::Conformance;
+using test::facts;
+using test::facts_of;
+using test::subject;
+using test::subject_name;
+using upstream = std::pmr::memory_resource;
+
+// Blocks pass through: what is not deallocated stays with upstream.
+template <class Layer>
+facts passing() {
+  return facts_of<Layer>({.returns_everything = false});
+}
+
+using locked_heap = stack<borrowed, heap, synchronized>;
+using pages_heap = stack<pages, heap>;
+using pages_heap_lock = stack<pages, heap, synchronized>;
+using pages_only = stack<pages>;
+
+INSTANTIATE_TEST_SUITE_P(
+    Layers, Conformance,
+    testing::Values(subject([] { return page_resource(); }, passing<page_resource>(), "page_resource"),
+                    subject([] { return page_resource({.prefault = true, .label = nullptr}); },
+                            passing<page_resource>(), "page_resource_prefaulted"),
+                    subject([](upstream* u) { return borrowed_resource({.resource = u}); },
+                            passing<borrowed_resource>(), "borrowed_resource"),
+                    subject([](upstream* u) { return heap_resource(u); }, facts_of<heap_resource<>>(), "heap_resource"),
+                    subject(
+                        [](upstream* u) {
+                          return heap_resource(u, {.min_arena = 1, .keep_empty = 0, .quantum = 64, .min_block = 256});
+                        },
+                        facts_of<heap_resource<>>(), "heap_resource_coarse")),
+    subject_name);
+
+INSTANTIATE_TEST_SUITE_P(
+    Stacks, Conformance,
+    testing::Values(subject([] { return pages_only(pages{}); }, passing<pages_only>(), "pages"),
+                    subject([] { return pages_heap(pages{}, heap{}); }, facts_of<pages_heap>(), "pages_heap"),
+                    subject([] { return pages_heap_lock(pages{}, heap{}, synchronized{}); },
+                            facts_of<pages_heap_lock>(), "pages_heap_synchronized"),
+                    subject([](upstream* u) { return locked_heap(borrowed{.resource = u}, heap{}, synchronized{}); },
+                            facts_of<locked_heap>(), "borrowed_heap_synchronized")),
+    subject_name);
+
+// A lock over a resource that needs one: std's own unsynchronised, monotonic memory never misaligns and never crashes.
+struct locked_monotonic {
+  explicit locked_monotonic(upstream* u) : below(u) {}
+  std::pmr::memory_resource& operator*() { return lock; }
+  std::pmr::monotonic_buffer_resource below;
+  synchronized_adaptor<> lock{&below};
+};
+
+INSTANTIATE_TEST_SUITE_P(Adaptors, Conformance,
+                         testing::Values(subject([](upstream* u) { return locked_monotonic(u); },
+                                                 facts_of<synchronized_adaptor<>>({.reuses_memory = false}),
+                                                 "synchronized_adaptor")),
+                         subject_name);
+
+}  // namespace
+}  // namespace strata::pmr
