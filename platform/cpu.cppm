@@ -7,7 +7,7 @@ export module strata.platform:cpu;
 /// How many processors this process may use: for the number of caches, arenas and threads worth having.
 ///
 /// Threads  any
-/// Signals  not for signal handlers; takes about 30 KiB of stack
+/// Signals  not for signal handlers; takes about 40 KiB of stack
 /// Errors   none: see the fields
 export namespace strata::platform {
 

@@ -8,7 +8,7 @@ export module strata.platform:memory;
 /// How much memory there is, for the machine and for this process.
 ///
 /// Threads  any; the figures of one call are read one after the other and are no snapshot
-/// Signals  not for signal handlers; takes about 40 KiB of stack
+/// Signals  not for signal handlers; takes about 48 KiB of stack
 /// Errors   none: a figure the OS does not tell, or tells in a form not understood, is replaced as its field says
 export namespace strata::platform {
 

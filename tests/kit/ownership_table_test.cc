@@ -25,9 +25,10 @@ class OwnershipTable : public testing::Test {
 TEST_F(OwnershipTable, FindsNothingWrongWithWhatIsRight) {
   recording_resource memory;
   ownership_table table;
-  for (const std::size_t bytes : {0U, 1U, 7U, 8U, 9U, 511U, 4095U, 4096U, 4097U, 4608U, 5000U, 8192U, 1'000'000U})
+  for (const std::size_t bytes :
+       {0U, 1U, 7U, 8U, 9U, 255U, 511U, 1023U, 1024U, 1025U, 4095U, 4096U, 4097U, 4608U, 5000U, 8192U, 1'000'000U})
     table.allocate(memory, bytes, 16);
-  EXPECT_EQ(table.size(), 13U);
+  EXPECT_EQ(table.size(), 17U);
   EXPECT_EQ(table.bytes(), memory.live().bytes);
   table.verify();
   table.deallocate(memory, 3);
@@ -80,7 +81,7 @@ TEST_F(OwnershipTable, SeesAChangeAtBothEndsAndInEveryPageOfALargeBlock) {
   recording_resource memory;
   constexpr std::size_t kBytes = 100'003;
   for (std::size_t at :
-       {std::size_t{0}, std::size_t{511}, std::size_t{4096}, std::size_t{8192 + 15}, kBytes - 512, kBytes - 1}) {
+       {std::size_t{0}, std::size_t{255}, std::size_t{4096}, std::size_t{8192 + 15}, kBytes - 256, kBytes - 1}) {
     ownership_table table(kCountOnly);
     auto* const block = static_cast<std::byte*>(memory.allocate(kBytes, 8));
     table.enter(block, kBytes, 8);

@@ -14,6 +14,7 @@
 #include <array>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -184,5 +185,6 @@ int main(int argc, char** argv) {
     return 2;
   }
   program = argv[1];
+  ::setenv("STRATA_STEPS", "20000", 1);  // for the children: a planted fault shows long before
   return RUN_ALL_TESTS();
 }

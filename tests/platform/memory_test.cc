@@ -225,6 +225,11 @@ TEST_F(MemoryTree, AvailableIsEstimatedOnKernelsThatDoNotTell) {
   EXPECT_EQ(status().locked, 0U);
 }
 
+TEST_F(MemoryTree, AvailableIsNeverMoreThanThereIs) {
+  write("/proc/meminfo", "MemTotal: 1024 kB\nMemAvailable: 2048 kB\n");
+  EXPECT_EQ(status().available, kMiB);
+}
+
 TEST_F(MemoryTree, SysinfoStandsInForMeminfo) {
   struct sysinfo info{};
   ASSERT_EQ(::sysinfo(&info), 0);

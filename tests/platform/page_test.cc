@@ -349,6 +349,58 @@ TEST(Page, GiveBackReportsWhatTheKernelSays) {
   EXPECT_FALSE(platform::unmap(got.base, page()).failed());
 }
 
+// The same without a script: a process that really has as many mappings as it may have, and then one fewer, two fewer,
+// …
+TEST(Page, AtTheKernelsLimitOfMappingsRangesAreAllOrNothing) {
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  GTEST_SKIP() << "this sanitizer's runtime follows each mmap with one of its own and cannot live at the limit";
+#else
+  std::size_t limit = 0;
+  std::ifstream("/proc/sys/vm/max_map_count") >> limit;
+  if (limit == 0 || limit > 300'000) GTEST_SKIP() << "the limit is " << limit << ": too many to fill, or not told";
+  const std::size_t quarantined = platform::quarantined_bytes();
+  const std::size_t bytes = 2 * limit * page();
+  const auto filler = platform::reserve(bytes, page());
+  ASSERT_NE(filler.base, nullptr);
+  const auto at = [&](std::size_t index) { return static_cast<char*>(filler.base) + index * page(); };
+
+  // Nothing here asks for memory, GoogleTest included, until the mappings are given back.
+  std::size_t filled = 0;  // every other page, each a mapping of its own and the cause of one behind it
+  platform::os_error full{};
+  while (2 * filled + 1 < 2 * limit && !(full = platform::commit(at(2 * filled + 1), page())).failed()) ++filled;
+  unsigned granted = 0;
+  unsigned refused = 0;
+  bool intact = true;
+  for (unsigned fewer = 0; fewer < 12; ++fewer) {
+    for (const auto take : {&platform::map, &platform::reserve}) {
+      for (const std::size_t alignment : {page(), 2 * kMiB, kGiB}) {
+        os_script script;
+        const auto got = take(4 * page(), alignment);
+        intact = intact && script.mapped_bytes() == (got.base != nullptr ? 4 * page() : 0);
+        if (got.base == nullptr) {
+          ++refused;
+          intact = intact && got.error.code == ENOMEM;
+          continue;
+        }
+        ++granted;
+        intact = intact && aligned(got.base, alignment);
+        if (take == &platform::map) bytes_of(got.base)[0] = 1;
+        intact = intact && !platform::unmap(got.base, 4 * page()).failed() && script.mapped_bytes() == 0;
+      }
+    }
+    intact = intact && !platform::protect(at(2 * filled - 1), page(), access::none).failed();
+    --filled;
+  }
+  ASSERT_FALSE(platform::unmap(filler.base, bytes).failed());
+  EXPECT_TRUE(full.failed());
+  EXPECT_EQ(full.code, ENOMEM);
+  EXPECT_TRUE(intact);
+  EXPECT_GT(granted, 0U);
+  EXPECT_GT(refused, 0U);
+  EXPECT_EQ(platform::quarantined_bytes(), quarantined);
+#endif
+}
+
 // --- page sizes from a tree of our own
 // -----------------------------------------------------------------------------------------
 
@@ -387,9 +439,9 @@ TEST_F(PageSizes, ComeFromTransparentPagesAlone) {
 }
 
 TEST_F(PageSizes, IgnoreWhatIsNoPageSize) {
-  for (const char* name :
-       {"hugepages-kB", "hugepages-2048", "hugepages-3000kB", "hugepages--2048kB", "hugepages-0kB", "2048kB",
-        "hugepages-99999999999999999999999kB", "hugepages-2kB", "hugepages-2048kBx", "free_hugepages"}) {
+  for (const char* name : {"hugepages-kB", "hugepages-2048", "hugepages-3000kB", "hugepages--2048kB", "hugepages-0kB",
+                           "2048kB", "hugepages-99999999999999999999999kB", "hugepages-18014398509484032kB",
+                           "hugepages-2kB", "hugepages-2048kBx", "free_hugepages"}) {
     pool(name);
   }
   transparent("two megabytes\n");

@@ -7,6 +7,7 @@
 //                or operator new keeps it, and heap_is_watched() then says that nothing is seen here.
 // ASan, TSan,    the runtime owns malloc and operator new and checks that they are paired; replacing either would blind
 // it. Its hook MSan           reports each block handed out, whoever asked, so operator new is counted as malloc.
+// TSan's does not report over-aligned blocks.
 #include "tests/support/heap_count.h"
 #include "tests/support/sanitizer.h"
 

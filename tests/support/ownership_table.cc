@@ -11,8 +11,8 @@
 namespace strata::test {
 namespace {
 
-constexpr std::size_t kWhole = 4096;
-constexpr std::size_t kEnd = 512;
+constexpr std::size_t kWhole = 1024;
+constexpr std::size_t kEnd = 256;
 constexpr std::size_t kStride = 4096;
 constexpr std::size_t kSample = 16;
 

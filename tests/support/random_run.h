@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <random>
 
 namespace strata::test {
 
@@ -32,7 +31,7 @@ class random_requests {
   [[nodiscard]] bool once_in(std::size_t n) { return below(n) == 0; }
 
  private:
-  std::mt19937_64 random_;
+  std::uint64_t state_;
   std::size_t max_bytes_;
   std::size_t max_alignment_;
 };
