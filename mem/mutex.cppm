@@ -10,9 +10,9 @@ import strata.platform;
 
 /// A lock that clang's thread-safety analysis knows and that fork() cannot leave taken in the child.
 ///
-/// It is taken before every fork of the process and released on both sides after it; of two such locks the one made
-/// later is taken first. Upper layers are made after lower ones and lock before they enter them, so forking locks in
-/// the order the layers do.
+/// It is taken before every fork of the process and released on both sides after it: higher rank first, and of one rank
+/// the one made later first. Upper layers are made after lower ones and lock before they enter them, so forking locks
+/// in the order the layers do.
 ///
 /// std::mutex inside, rather than absl::Mutex, whose packaged build ThreadSanitizer cannot see into. Must not be made
 /// or destroyed while a lock of this kind is held.
@@ -20,7 +20,7 @@ export namespace strata::mem {
 
 class ABSL_LOCKABLE mutex {
  public:
-  mutex() noexcept;
+  explicit mutex(int rank = 0) noexcept;
   ~mutex();
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
