@@ -144,7 +144,7 @@ using strata::test::scripted;
     }                                                                                                       \
     void* const base = __real_##symbol(address, bytes, protection, flags, fd, offset);                      \
     if (base != MAP_FAILED && (flags & MAP_FIXED) == 0) {                                                   \
-      __atomic_add_fetch(&strata::test::mapped, strata::test::whole_pages(bytes), __ATOMIC_ACQ_REL);          \
+      __atomic_add_fetch(&strata::test::mapped, strata::test::whole_pages(bytes), __ATOMIC_ACQ_REL);        \
     }                                                                                                       \
     return base;                                                                                            \
   }                                                                                                         \

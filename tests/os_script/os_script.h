@@ -15,8 +15,7 @@
 ///     strata::test::os_script script;
 ///     script.fail(strata::test::os_call::mmap, 2, ENOMEM);  // the second mmap from here on
 ///     ...
-///     EXPECT_EQ(script.mapped_bytes(), 0U);                // what was mapped since `script` was made has been
-///     unmapped
+///     EXPECT_EQ(script.mapped_bytes(), 0U);  // what was mapped since `script` was made has been unmapped
 namespace strata::test {
 
 enum class os_call : int {

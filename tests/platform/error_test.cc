@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: an error is a value that says which call failed and how; the absence of one is a value as well.
+// Claims: an error is a value that says which call failed and how; the absence of one is a value as well;
+// an errno has a name, and a number that is none has not.
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <type_traits>
 
 import strata.platform;
@@ -23,6 +25,13 @@ TEST(OsError, FailedWhenACallIsNamed) {
 TEST(OsError, IsCopiedWithoutAnythingToDo) {
   EXPECT_TRUE(std::is_trivially_copyable_v<os_error>);
   EXPECT_LE(sizeof(os_error), 2 * sizeof(void*));
+}
+
+TEST(OsError, HasTheNameOfItsErrno) {
+  EXPECT_STREQ(name_of({"mmap", ENOMEM}), "ENOMEM");
+  EXPECT_STREQ(name_of({"madvise", EFAULT}), "EFAULT");
+  EXPECT_STREQ(name_of({"mmap", 99'999}), "an unknown errno");
+  EXPECT_STREQ(name_of({"mmap", -1}), "an unknown errno");
 }
 
 }  // namespace
