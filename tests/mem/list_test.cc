@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: elements come out in the order last in, first out; any element can be taken out, head, middle and tail, and the rest stays linked.
+// Claims: elements come out in the order last in, first out; any element can be taken out, head, middle and tail, and
+// the rest stays linked.
 #include <gtest/gtest.h>
 
 #include <vector>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: every size gets the smallest class that holds it; waste is at most 15 bytes up to 256 and an eighth above; for every size and
-// alignment the class size is a multiple of the alignment (exhaustive).
+// Claims: every size gets the smallest class that holds it; waste is at most 15 bytes up to 256 and an eighth above;
+// for every size and alignment the class size is a multiple of the alignment (exhaustive).
 #include <gtest/gtest.h>
 
 #include <algorithm>

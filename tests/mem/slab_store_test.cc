@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: slots of all classes are owned once (random model); a store without spans says so and goes on once it has one; an emptied slab's units
-// serve another class; counters agree with check() at every step; what is not a slot or is free is left out and named; four threads taking and
-// putting batches own each slot once.
+// Claims: slots of all classes are owned once (random model); a store without spans says so and goes on once it has
+// one; an emptied slab's units serve another class; counters agree with check() at every step; what is not a slot or is
+// free is left out and named; four threads taking and putting batches own each slot once.
 #include <gtest/gtest.h>
 
 #include <algorithm>

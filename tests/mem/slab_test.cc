@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: for every class a slab hands out as many slots as fit, disjoint, inside it, lowest address first; each can be put back once, in any
-// order; addresses between slots and a second put are refused; a span's units serve slabs of both sizes and come back.
+// Claims: for every class a slab hands out as many slots as fit, disjoint, inside it, lowest address first; each can be
+// put back once, in any order; addresses between slots and a second put are refused; a span's units serve slabs of both
+// sizes and come back.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -58,7 +59,8 @@ TEST_F(Slab, HandsOutEverySlotOfEveryClassOnceAndTakesItBack) {
 }
 
 TEST_F(Slab, RefusesAddressesBetweenSlotsAndBeyondTheLast) {
-  for (const std::size_t c : {std::size_t{0}, std::size_t{6}, std::size_t{20}, std::size_t{40}, size_class::count - 1}) {
+  for (const std::size_t c :
+       {std::size_t{0}, std::size_t{6}, std::size_t{20}, std::size_t{40}, size_class::count - 1}) {
     slab* const s = home->make_slab(c);
     (void)take_all(*s);
     const std::size_t bytes = size_class::bytes(c);
@@ -101,9 +103,7 @@ TEST_F(Slab, ASpanServesSlabsOfOneUnitAndOfFour) {
   EXPECT_TRUE(home->is_empty());
 }
 
-TEST(SlabFault, IsASentenceEach) {
-  EXPECT_STRNE(describe(slab_fault::not_a_slot), describe(slab_fault::already_free));
-}
+TEST(SlabFault, IsASentenceEach) { EXPECT_STRNE(describe(slab_fault::not_a_slot), describe(slab_fault::already_free)); }
 
 }  // namespace
 }  // namespace strata::mem

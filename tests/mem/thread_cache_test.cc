@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: a magazine is last in, first out; it takes exactly its capacity; the oldest leave from the bottom; classes do not touch one another;
-// capacities are between 4 and 128 and hold at most 32 KiB or 4 slots.
+// Claims: a magazine is last in, first out; it takes exactly its capacity; the oldest leave from the bottom; classes do
+// not touch one another; capacities are between 4 and 128 and hold at most 32 KiB or 4 slots.
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -14,7 +14,8 @@ namespace strata::mem {
 namespace {
 
 struct ThreadCache : testing::Test {
-  std::vector<std::max_align_t> memory = std::vector<std::max_align_t>(thread_cache::bytes() / sizeof(std::max_align_t) + 1);
+  std::vector<std::max_align_t> memory =
+      std::vector<std::max_align_t>(thread_cache::bytes() / sizeof(std::max_align_t) + 1);
   thread_cache* const cache = thread_cache::format(memory.data());
   std::vector<char> slots = std::vector<char>(1 << 16);
 

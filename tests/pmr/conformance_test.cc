@@ -42,9 +42,9 @@ INSTANTIATE_TEST_SUITE_P(
                           return heap_resource(u, {.min_arena = 1, .keep_empty = 0, .quantum = 64, .min_block = 256});
                         },
                         facts_of<heap_resource<>>(), "heap_resource_coarse"),
-        subject([](upstream* u) { return slab_resource(u); }, facts_of<slab_resource<>>(), "slab_resource"),
-        subject([](upstream* u) { return slab_resource(u, {.keep_empty = 0, .keep_large = 0}); },
-                facts_of<slab_resource<>>(), "slab_resource_keeping_nothing")),
+                    subject([](upstream* u) { return slab_resource(u); }, facts_of<slab_resource<>>(), "slab_resource"),
+                    subject([](upstream* u) { return slab_resource(u, {.keep_empty = 0, .keep_large = 0}); },
+                            facts_of<slab_resource<>>(), "slab_resource_keeping_nothing")),
     subject_name);
 
 INSTANTIATE_TEST_SUITE_P(
