@@ -14,4 +14,5 @@ export import :page_run;
 export import :size_class;
 export import :slab;
 export import :slab_store;
+export import :small_mutex;
 export import :thread_cache;
