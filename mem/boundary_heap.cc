@@ -13,6 +13,7 @@ import :block;
 import :boundary_heap;
 import :bytes;
 import :free_index;
+import :list;
 
 import strata.platform;
 
@@ -23,18 +24,6 @@ namespace {
 // Not a secret, only unlike: heaps at different addresses, and the same heap in another run, must not seal alike.
 std::uint64_t new_key(const void* heap) noexcept {
   return (platform::monotonic_ns() ^ std::rotl(address(heap), 32)) * 0xD6E8'FEB8'6659'FD93U;
-}
-
-void link(region*& list, region* r) noexcept {
-  r->next = list;
-  r->prev = nullptr;
-  if (list != nullptr) list->prev = r;
-  list = r;
-}
-
-void unlink(region*& list, region* r) noexcept {
-  if (r->next != nullptr) r->next->prev = r->prev;
-  (r->prev != nullptr ? r->prev->next : list) = r->next;
 }
 
 // The region whose first block is `b`.
@@ -108,7 +97,7 @@ boundary_heap::freed boundary_heap::deallocate(void* p) noexcept {
   if (!fills_region(b)) return {heap_fault::none, nullptr};
   region* const emptied = region_of(b);
   unlink(in_use_, emptied);
-  link(empty_, emptied);
+  link_front(empty_, emptied);
   counters_.empty += emptied->bytes;
   return {heap_fault::none, emptied};
 }
@@ -150,7 +139,7 @@ std::size_t boundary_heap::region_bytes_for(std::size_t bytes, std::size_t align
 region* boundary_heap::add(void* base, std::size_t bytes) noexcept {
   auto* const r = static_cast<region*>(base);
   r->bytes = bytes;
-  link(empty_, r);
+  link_front(empty_, r);
 
   // A payload lies 8 bytes behind its word, and payloads are multiples of 16.
   static_assert(sizeof(region) % block::unit == block::overhead);
@@ -177,7 +166,7 @@ region* boundary_heap::clear() noexcept {
   region* all = empty_;
   for (region* r = in_use_; r != nullptr;) {
     region* const next = r->next;
-    link(all, r);
+    link_front(all, r);
     r = next;
   }
   index_.clear();
@@ -342,7 +331,7 @@ void boundary_heap::drop_free(block* b) noexcept {
 void boundary_heap::leave_empty(block* first) noexcept {
   region* const r = region_of(first);
   unlink(empty_, r);
-  link(in_use_, r);
+  link_front(in_use_, r);
   counters_.empty -= r->bytes;
 }
 

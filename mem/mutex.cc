@@ -20,8 +20,8 @@ void give(void* m) noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS { static_cast<mutex*>
 
 }  // namespace
 
-mutex::mutex() noexcept
-    : hook_(0, {.prepare = take, .parent = give, .child = give}, this), refused_(platform::at_fork(hook_)) {}
+mutex::mutex(int rank) noexcept
+    : hook_(rank, {.prepare = take, .parent = give, .child = give}, this), refused_(platform::at_fork(hook_)) {}
 
 mutex::~mutex() { platform::cancel(hook_); }
 

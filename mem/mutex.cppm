@@ -10,9 +10,9 @@ import strata.platform;
 
 /// A lock that clang's thread-safety analysis knows and that fork() cannot leave taken in the child.
 ///
-/// It is taken before every fork of the process and released on both sides after it; of two such locks the one made
-/// later is taken first. Upper layers are made after lower ones and lock before they enter them, so forking locks in
-/// the order the layers do.
+/// It is taken before every fork of the process and released on both sides after it: higher rank first, and of one rank
+/// the one made later first. Upper layers are made after lower ones and lock before they enter them, so forking locks
+/// in the order the layers do.
 ///
 /// std::mutex inside, rather than absl::Mutex, whose packaged build ThreadSanitizer cannot see into. Must not be made
 /// or destroyed while a lock of this kind is held.
@@ -20,7 +20,7 @@ export namespace strata::mem {
 
 class ABSL_LOCKABLE mutex {
  public:
-  mutex() noexcept;
+  explicit mutex(int rank = 0) noexcept;
   ~mutex();
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
@@ -38,17 +38,21 @@ class ABSL_LOCKABLE mutex {
   platform::os_error refused_;
 };
 
-/// Holds a mutex as long as it lives.
+/// Holds a lock of either kind as long as it lives.
+template <class Mutex>
 class ABSL_SCOPED_LOCKABLE lock {
  public:
-  inline explicit lock(mutex& m) ABSL_EXCLUSIVE_LOCK_FUNCTION(m) : mutex_(m) { mutex_.lock(); }
+  inline explicit lock(Mutex& m) ABSL_EXCLUSIVE_LOCK_FUNCTION(m) : mutex_(m) { mutex_.lock(); }
   inline ~lock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
   lock(const lock&) = delete;
   lock& operator=(const lock&) = delete;
 
  private:
-  mutex& mutex_;
+  Mutex& mutex_;
 };
+
+template <class Mutex>
+lock(Mutex&) -> lock<Mutex>;
 
 /// Releases a mutex that is locked already.
 class ABSL_SCOPED_LOCKABLE adopted_lock {

@@ -125,6 +125,11 @@ template <states_facts Upstream>
 inline constexpr std::size_t max_alignment_of<Upstream> = Upstream::max_alignment;
 
 template <class Upstream>
+inline constexpr bool is_thread_safe_or_unknown = true;
+template <states_facts Upstream>
+inline constexpr bool is_thread_safe_or_unknown<Upstream> = Upstream::thread_safe;
+
+template <class Upstream>
 inline constexpr bool zeroed_by = false;
 template <states_facts Upstream>
 inline constexpr bool zeroed_by<Upstream> = Upstream::zeroed;

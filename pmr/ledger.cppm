@@ -65,6 +65,12 @@ class shared_ledger {
   }
   inline void failed() noexcept { failures_.fetch_add(1, std::memory_order_relaxed); }
 
+  /// Everything handed out is void. Pre: no other call is under way.
+  inline void released() noexcept {
+    live_.store(0, std::memory_order_relaxed);
+    blocks_.store(0, std::memory_order_relaxed);
+  }
+
   [[nodiscard]] inline std::size_t live() const noexcept { return live_.load(std::memory_order_relaxed); }
   [[nodiscard]] inline std::size_t blocks() const noexcept { return blocks_.load(std::memory_order_relaxed); }
 

@@ -9,5 +9,6 @@ export import :ledger;
 export import :misuse;
 export import :page_resource;
 export import :report;
+export import :slab_resource;
 export import :stack;
 export import :synchronized_adaptor;

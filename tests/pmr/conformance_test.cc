@@ -26,6 +26,7 @@ facts passing() {
 using locked_heap = stack<borrowed, heap, synchronized>;
 using pages_heap = stack<pages, heap>;
 using pages_heap_lock = stack<pages, heap, synchronized>;
+using pages_slabs = stack<pages, slabs>;
 using pages_only = stack<pages>;
 
 INSTANTIATE_TEST_SUITE_P(
@@ -40,7 +41,10 @@ INSTANTIATE_TEST_SUITE_P(
                         [](upstream* u) {
                           return heap_resource(u, {.min_arena = 1, .keep_empty = 0, .quantum = 64, .min_block = 256});
                         },
-                        facts_of<heap_resource<>>(), "heap_resource_coarse")),
+                        facts_of<heap_resource<>>(), "heap_resource_coarse"),
+                    subject([](upstream* u) { return slab_resource(u); }, facts_of<slab_resource<>>(), "slab_resource"),
+                    subject([](upstream* u) { return slab_resource(u, {.keep_empty = 0, .keep_large = 0}); },
+                            facts_of<slab_resource<>>(), "slab_resource_keeping_nothing")),
     subject_name);
 
 INSTANTIATE_TEST_SUITE_P(

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <cstddef>
+
+#include "absl/base/thread_annotations.h"
+
+module strata.mem:large_blocks.impl;
+
+import :bytes;
+import :large_blocks;
+import :list;
+import :mutex;
+
+namespace strata::mem {
+
+void* large_blocks::reuse(std::size_t bytes, std::size_t alignment) noexcept {
+  const lock held(lock_);
+  for (large_block* b = kept_; b != nullptr; b = b->next) {
+    if (b->bytes != bytes || b->alignment != alignment) continue;
+    if (b == oldest_) oldest_ = b->prev;
+    unlink(kept_, b);
+    --count_;
+    bytes_.kept -= bytes;
+    link_front(live_, b);
+    bytes_.live += bytes;
+    return b->base;
+  }
+  return nullptr;
+}
+
+void large_blocks::add(void* base, std::size_t bytes, std::size_t alignment) noexcept {
+  large_block* const b = record_of(base, bytes);
+  b->base = base;
+  b->bytes = bytes;
+  b->alignment = alignment;
+  const lock held(lock_);
+  link_front(live_, b);
+  bytes_.live += bytes;
+}
+
+void large_blocks::keep(void* base, std::size_t bytes) noexcept {
+  large_block* const b = record_of(base, bytes);
+  const lock held(lock_);
+  unlink(live_, b);
+  bytes_.live -= bytes;
+  link_front(kept_, b);
+  if (oldest_ == nullptr) oldest_ = b;
+  ++count_;
+  bytes_.kept += bytes;
+}
+
+large_block* large_blocks::evict(std::size_t limit) noexcept {
+  const lock held(lock_);
+  large_block* const b = oldest_;
+  if (b == nullptr || (bytes_.kept <= limit && count_ <= places)) return nullptr;
+  oldest_ = b->prev;
+  unlink(kept_, b);
+  --count_;
+  bytes_.kept -= b->bytes;
+  return b;
+}
+
+large_block* large_blocks::clear() noexcept {
+  const lock held(lock_);
+  large_block* all = kept_;
+  while (large_block* const b = live_) {
+    unlink(live_, b);
+    link_front(all, b);
+  }
+  kept_ = oldest_ = nullptr;
+  count_ = 0;
+  bytes_ = {};
+  return all;
+}
+
+large_blocks::figures large_blocks::count() const noexcept {
+  const lock held(lock_);
+  return bytes_;
+}
+
+}  // namespace strata::mem
