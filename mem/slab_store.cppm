@@ -101,7 +101,7 @@ class slab_store {
   span* full_ ABSL_GUARDED_BY(span_lock_) = nullptr;     ///< all
   std::size_t spans_ ABSL_GUARDED_BY(span_lock_) = 0;
   std::atomic<std::size_t> empty_spans_{0};
-std::array<class_store, size_class::count> classes_;
+  std::array<class_store, size_class::count> classes_;
   platform::fork_hook around_fork_;  ///< takes the locks of all classes; made after span_lock_, so before it
 };
 

@@ -20,7 +20,8 @@ class ABSL_LOCKABLE small_mutex {
 
   inline void lock() noexcept ABSL_EXCLUSIVE_LOCK_FUNCTION() {
     int expected = free;
-    if (!state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed)) [[unlikely]] {
+    if (!state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed))
+        [[unlikely]] {
       lock_slowly();
     }
   }
