@@ -62,6 +62,13 @@ template <class T>
   return (address(p) & (alignment - 1)) == 0;
 }
 
+/// Writes a zero byte to every 4 KiB from `memory` on, so that the OS has a page there. Pre: nothing is kept there yet.
+inline void touch(void* memory, std::size_t bytes) noexcept {
+  for (std::size_t i = 0; i < bytes; i += 4096) {
+    *const_cast<volatile std::byte*>(static_cast<std::byte*>(memory) + i) = std::byte{0};
+  }
+}
+
 /// Pre: n > 0. The exponent of the largest power of two not above n.
 [[nodiscard]] inline constexpr unsigned log2_floor(std::size_t n) noexcept {
   return static_cast<unsigned>(std::bit_width(n)) - 1U;

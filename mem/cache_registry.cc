@@ -89,8 +89,11 @@ void cache_list::in_child(void* list) noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS {
   }
 }
 
-cache_owner::cache_owner(retire when_thread_ends, void* argument) noexcept
-    : retire_(when_thread_ends), argument_(argument), number_(cache_list::instance().take_number(this)) {}
+cache_owner::cache_owner(retire when_thread_ends, void* argument, bool hidden) noexcept
+    : retire_(when_thread_ends),
+      argument_(argument),
+      number_(cache_list::instance().take_number(this)),
+      shown_(hidden ? 0 : number_) {}
 
 cache_owner::~cache_owner() { cache_list::instance().give_number(number_); }
 

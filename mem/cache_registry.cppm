@@ -35,12 +35,16 @@ class cache_owner {
   /// Owners at a time; one beyond them gets no number, and its threads no caches.
   static constexpr std::size_t max_owners = 256;
 
-  cache_owner(retire when_thread_ends, void* argument) noexcept;
+  /// `hidden`: mine() says null although there is a cache.
+  cache_owner(retire when_thread_ends, void* argument, bool hidden = false) noexcept;
   ~cache_owner();  ///< Pre: no cache is adopted.
   cache_owner(const cache_owner&) = delete;
   cache_owner& operator=(const cache_owner&) = delete;
 
   /// The calling thread's cache, or null.
+  [[nodiscard]] inline thread_cache* found() const noexcept;
+
+  /// The same, but always null when hidden: what would use the cache at once is then sent the slow way.
   [[nodiscard]] inline thread_cache* mine() const noexcept;
 
   /// Makes `cache` the calling thread's. False, with nothing changed, when there is no number or the thread's end could
@@ -60,7 +64,8 @@ class cache_owner {
 
   const retire retire_;
   void* const argument_;
-  std::size_t number_;              ///< index in the tables; 0, which is always null, for none
+  const std::size_t number_;        ///< index in the tables; 0, which is always null, for none
+  const std::size_t shown_;         ///< the same, or 0 when hidden
   thread_cache* caches_ = nullptr;  ///< guarded by the registry's lock
 };
 
@@ -68,6 +73,7 @@ class cache_owner {
 [[gnu::tls_model("initial-exec")]] inline constinit thread_local std::array<thread_cache*, cache_owner::max_owners + 1>
     caches_of_this_thread{};
 
-thread_cache* cache_owner::mine() const noexcept { return caches_of_this_thread[number_]; }
+thread_cache* cache_owner::found() const noexcept { return caches_of_this_thread[number_]; }
+thread_cache* cache_owner::mine() const noexcept { return caches_of_this_thread[shown_]; }
 
 }  // namespace strata::mem

@@ -11,75 +11,97 @@ import :cached_slabs;
 import :size_class;
 import :slab;
 import :slab_store;
+import :sole_cache;
 import :thread_cache;
+import :threads;
 
 namespace strata::mem {
 
 namespace {
 
-std::size_t half(std::size_t c) noexcept { return std::max<std::size_t>(thread_cache::capacity(c) / 2, 1); }
-
 std::size_t cache_class() noexcept { return size_class::of(thread_cache::bytes()); }
+
+void note(refused_slot& first, const refused_slot& also) noexcept {
+  if (first.fault == slab_fault::none) first = also;
+}
 
 }  // namespace
 
-cached_slabs::cached_slabs() noexcept : owner_(&thread_ends, this) {}
+// A checked store has to see every block: its caches are hidden, so that every call comes to refill() or flush().
+template <threads Threads>
+cached_slabs<Threads>::cached_slabs(slab_plan slabs, cache_plan caches) noexcept
+    : plan_(caches), store_(slabs), owner_(&thread_ends, this, slabs.checked) {}
 
-cached_slabs::~cached_slabs() = default;
+template <threads Threads>
+cached_slabs<Threads>::~cached_slabs() = default;
 
-void* cached_slabs::refill(std::size_t c, std::size_t bytes) noexcept {
-  thread_cache* cache = owner_.mine();
+template <threads Threads>
+void* cached_slabs<Threads>::refill(std::size_t c, std::size_t bytes, refused_slot& refused) noexcept {
+  thread_cache* cache = owner_.found();
   if (cache == nullptr) cache = make_cache();
-  if (cache == nullptr) {
-    void* block = nullptr;
-    if (store_.take(c, &block, 1) == 0) return nullptr;
-    live_.fetch_add(bytes, std::memory_order_relaxed);
-    allocations_.fetch_add(1, std::memory_order_relaxed);
-    return block;
+  void* block = nullptr;
+  if (cache != nullptr) {
+    block = cache->pop(c);
+    if (block == nullptr) {
+      const std::size_t limit = affordable(*cache, c, cache->missed(c, cache_miss::empty), refused);
+      cache->set_limit(c, limit);
+      if (limit != 0) {
+        cache->filled(c, store_.take(c, cache->bottom(c), std::max<std::size_t>(limit / 2, 1)));
+        block = cache->pop(c);
+      } else if (store_.take(c, &block, 1) == 0) {
+        block = nullptr;
+      }
+    }
+    if (block != nullptr) cache->handed_out(bytes);
+  } else if (store_.take(c, &block, 1) != 0) {
+    live_.add(bytes);
+    allocations_.add(1);
   }
-  cache->filled(c, store_.take(c, cache->bottom(c), half(c)));
-  void* const block = cache->pop(c);
-  if (block != nullptr) cache->handed_out(bytes);
+  if (block != nullptr && store_.is_checked()) store_.hand_out(block);
   return block;
 }
 
-slab_store::refused cached_slabs::flush(std::size_t c, void* block, std::size_t bytes) noexcept {
-  thread_cache* cache = owner_.mine();
+template <threads Threads>
+refused_slot cached_slabs<Threads>::flush(std::size_t c, void* block, std::size_t bytes) noexcept {
+  if (store_.is_checked()) {
+    if (const slab_fault fault = store_.take_in(c, block); fault != slab_fault::none) return {fault, block};
+  }
+  thread_cache* cache = owner_.found();
   if (cache == nullptr) cache = make_cache();
   if (cache == nullptr) {
-    live_.fetch_sub(bytes, std::memory_order_relaxed);
-    deallocations_.fetch_add(1, std::memory_order_relaxed);
+    live_.subtract(bytes);
+    deallocations_.add(1);
     return store_.put(c, &block, 1);
   }
   cache->taken_back(bytes);
-  slab_store::refused refused;
+  refused_slot refused;
   if (!cache->push(c, block)) {
-    refused = store_.put(c, cache->bottom(c), half(c));
-    cache->drop_oldest(c, half(c));
-    (void)cache->push(c, block);
+    refused = make_room(*cache, c);
+    if (!cache->push(c, block)) note(refused, store_.put(c, &block, 1));
   }
   return refused;
 }
 
-slab_store::refused cached_slabs::trim() noexcept {
-  slab_store::refused refused;
-  if (thread_cache* const cache = owner_.mine(); cache != nullptr) refused = empty(cache);
+template <threads Threads>
+refused_slot cached_slabs<Threads>::trim() noexcept {
+  refused_slot refused{untold_.exchange(slab_fault::none, std::memory_order_acquire), untold_slot_};
+  if (thread_cache* const cache = owner_.found(); cache != nullptr) note(refused, empty(*cache));
   store_.drop_empty_slabs();
   return refused;
 }
 
-span* cached_slabs::clear() noexcept {
+template <threads Threads>
+span* cached_slabs<Threads>::clear() noexcept {
   for (const thread_cache* cache = owner_.detach_all(); cache != nullptr; cache = cache->next) keep_counters_of(*cache);
   // What was live is void.
-  live_.store(0, std::memory_order_relaxed);
-  deallocations_.store(allocations_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  live_.set(0);
+  deallocations_.set(allocations_.get());
   return store_.clear();
 }
 
-cached_slabs::figures cached_slabs::count() const noexcept {
-  figures sum{.live = live_.load(std::memory_order_relaxed),
-              .allocations = allocations_.load(std::memory_order_relaxed),
-              .deallocations = deallocations_.load(std::memory_order_relaxed)};
+template <threads Threads>
+typename cached_slabs<Threads>::figures cached_slabs<Threads>::count() const noexcept {
+  figures sum{.live = live_.get(), .allocations = allocations_.get(), .deallocations = deallocations_.get()};
   owner_.visit([&](const thread_cache& cache) {
     sum.live += cache.live();
     sum.allocations += cache.allocations();
@@ -89,22 +111,28 @@ cached_slabs::figures cached_slabs::count() const noexcept {
   return sum;
 }
 
-void cached_slabs::thread_ends(void* slabs, thread_cache* cache) noexcept {
+template <threads Threads>
+void cached_slabs<Threads>::thread_ends(void* slabs, thread_cache* cache) noexcept {
   auto* const self = static_cast<cached_slabs*>(slabs);
-  self->empty(cache);
+  if (const refused_slot refused = self->empty(*cache); refused.fault != slab_fault::none) {
+    self->untold_slot_.store(refused.slot, std::memory_order_relaxed);
+    self->untold_.store(refused.fault, std::memory_order_release);
+  }
   self->keep_counters_of(*cache);
   void* slot = cache;
   self->store_.put(cache_class(), &slot, 1);
 }
 
-void cached_slabs::keep_counters_of(const thread_cache& cache) noexcept {
-  live_.fetch_add(cache.live(), std::memory_order_relaxed);
-  allocations_.fetch_add(cache.allocations(), std::memory_order_relaxed);
-  deallocations_.fetch_add(cache.deallocations(), std::memory_order_relaxed);
+template <threads Threads>
+void cached_slabs<Threads>::keep_counters_of(const thread_cache& cache) noexcept {
+  live_.add(cache.live());
+  allocations_.add(cache.allocations());
+  deallocations_.add(cache.deallocations());
 }
 
 // Null when the store has no slot for it just now, or the thread can have none.
-thread_cache* cached_slabs::make_cache() noexcept {
+template <threads Threads>
+thread_cache* cached_slabs<Threads>::make_cache() noexcept {
   void* slot = nullptr;
   if (!owner_.has_number() || store_.take(cache_class(), &slot, 1) == 0) return nullptr;
   thread_cache* const cache = thread_cache::format(slot);
@@ -113,16 +141,54 @@ thread_cache* cached_slabs::make_cache() noexcept {
   return nullptr;
 }
 
-slab_store::refused cached_slabs::empty(thread_cache* cache) noexcept {
-  slab_store::refused first;
-  for (std::size_t c = 0; c < size_class::count; ++c) {
-    const std::size_t count = cache->size(c);
-    if (count == 0) continue;
-    const slab_store::refused refused = store_.put(c, cache->bottom(c), count);
-    if (first.slot == nullptr) first = refused;
-    cache->drop_oldest(c, count);
+// What the magazine of class `c`, wanting that limit, may have. Where the plan leaves no more, other classes in turn
+// give what they have beyond their first limit, or all of it to a class that has not even that.
+template <threads Threads>
+std::size_t cached_slabs<Threads>::affordable(thread_cache& cache, std::size_t c, std::size_t wanted,
+                                              refused_slot& refused) noexcept {
+  constexpr int victims = 4;
+  const std::size_t bytes = size_class::bytes(c);
+  const std::size_t now = cache.limit(c);
+  if (wanted <= now) return wanted;
+  const bool needy = now < thread_cache::first(c);
+  for (int i = 0; cache.granted() + (wanted - now) * bytes > plan_.bytes && i < victims; ++i) {
+    const std::size_t victim = cache.next_victim();
+    const std::size_t left = needy ? 0 : thread_cache::first(victim);
+    if (victim == c || cache.limit(victim) <= left) continue;
+    if (cache.size(victim) > left) note(refused, give_back(cache, victim, cache.size(victim) - left));
+    cache.set_limit(victim, left);
   }
+  const std::size_t left = plan_.bytes > cache.granted() ? (plan_.bytes - cache.granted()) / bytes : 0;
+  return std::min(wanted, now + left);
+}
+
+// Makes the magazine of class `c`, which is full, larger or emptier.
+template <threads Threads>
+refused_slot cached_slabs<Threads>::make_room(thread_cache& cache, std::size_t c) noexcept {
+  const std::size_t now = cache.limit(c);
+  refused_slot refused;
+  const std::size_t limit = affordable(cache, c, cache.missed(c, cache_miss::full), refused);
+  if (limit <= now) note(refused, give_back(cache, c, now - limit / 2));
+  cache.set_limit(c, limit);
+  return refused;
+}
+
+template <threads Threads>
+refused_slot cached_slabs<Threads>::give_back(thread_cache& cache, std::size_t c, std::size_t count) noexcept {
+  if (count == 0) return {};
+  const refused_slot refused = store_.put(c, cache.bottom(c), count);
+  cache.drop_oldest(c, count);
+  return refused;
+}
+
+template <threads Threads>
+refused_slot cached_slabs<Threads>::empty(thread_cache& cache) noexcept {
+  refused_slot first;
+  for (std::size_t c = 0; c < size_class::count; ++c) note(first, give_back(cache, c, cache.size(c)));
   return first;
 }
+
+template class cached_slabs<threads::one>;
+template class cached_slabs<threads::any>;
 
 }  // namespace strata::mem

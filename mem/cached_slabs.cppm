@@ -2,6 +2,7 @@
 module;
 #include <atomic>
 #include <cstddef>
+#include <type_traits>
 
 export module strata.mem:cached_slabs;
 
@@ -9,23 +10,32 @@ import :cache_registry;
 import :size_class;
 import :slab;
 import :slab_store;
+import :sole_cache;
 import :thread_cache;
+import :threads;
 
 /// Slabs with a cache for each thread: small blocks for any thread, without a lock as long as the thread's magazine
 /// serves.
 ///
-/// A magazine that is empty is filled to half its capacity from the store; one that is full gives its older half back
-/// to it. What remains is what was freed last, so a hot loop stays in the cache of the processor, while blocks that
-/// were long free return to their slabs and come out again in address order. Blocks freed by another thread than the
-/// one that allocated them travel the same way, in batches.
+/// A magazine that is empty is filled to half its limit from the store; one that is full grows or gives its older part
+/// back to it. What remains is what was freed last, so a hot loop stays in the cache of the processor, while blocks
+/// that were long free return to their slabs and come out again in address order. Blocks freed by another thread than
+/// the one that allocated them travel the same way, in batches.
 ///
 /// A thread's cache lies in a slot of the store. A thread that can have none (out of numbers, or in its very last
-/// breath) works on the store directly. Any thread; nothing throws or allocates.
+/// breath) works on the store directly. Over a checked store every call takes the slow way. Nothing throws or
+/// allocates.
 export namespace strata::mem {
 
+/// How caches work.
+struct cache_plan {
+  std::size_t bytes = std::size_t{8} << 20;  ///< of slots that a thread may keep, at most
+};
+
+template <threads Threads>
 class cached_slabs {
  public:
-  cached_slabs() noexcept;
+  explicit cached_slabs(slab_plan slabs = {}, cache_plan caches = {}) noexcept;
   ~cached_slabs();  ///< Pre: clear() was called.
   cached_slabs(const cached_slabs&) = delete;
   cached_slabs& operator=(const cached_slabs&) = delete;
@@ -44,8 +54,9 @@ class cached_slabs {
     return block;
   }
 
-  /// A block of class `c`, from the store if need be. Null only when the store needs a span.
-  [[nodiscard]] void* refill(std::size_t c, std::size_t bytes) noexcept;
+  /// A block of class `c`, from the store if need be. Null only when the store needs a span. What the store refused on
+  /// the way, if anything, is put in `refused`.
+  [[nodiscard]] void* refill(std::size_t c, std::size_t bytes, refused_slot& refused) noexcept;
 
   /// Takes a block back into the calling thread's magazine; false when that has no place: then flush().
   [[nodiscard]] inline bool deallocate(std::size_t c, void* block, std::size_t bytes) noexcept {
@@ -57,17 +68,18 @@ class cached_slabs {
     return true;
   }
 
-  /// Takes a block back and makes room. What the store refuses is returned and left alone.
-  slab_store::refused flush(std::size_t c, void* block, std::size_t bytes) noexcept;
+  /// Takes a block back and makes room. What is refused is returned and left alone.
+  refused_slot flush(std::size_t c, void* block, std::size_t bytes) noexcept;
 
-  /// Gives all the calling thread's magazines hold, and every empty slab, back to the spans.
-  slab_store::refused trim() noexcept;
+  /// Gives all the calling thread's magazines hold, and every empty slab, back to the spans. Returns what was refused,
+  /// also when a thread that ended gave its magazines back.
+  refused_slot trim() noexcept;
 
   /// Forgets everything and returns the spans, linked by span::next. Pre: no other call is under way.
   span* clear() noexcept;
 
-  [[nodiscard]] inline slab_store& store() noexcept { return store_; }
-  [[nodiscard]] inline const slab_store& store() const noexcept { return store_; }
+  [[nodiscard]] inline slab_store<Threads>& store() noexcept { return store_; }
+  [[nodiscard]] inline const slab_store<Threads>& store() const noexcept { return store_; }
 
   struct figures {
     std::size_t live = 0;           ///< bytes handed out, as asked for
@@ -81,14 +93,22 @@ class cached_slabs {
   static void thread_ends(void* slabs, thread_cache* cache) noexcept;
   [[nodiscard]] thread_cache* make_cache() noexcept;
   void keep_counters_of(const thread_cache& cache) noexcept;
-  slab_store::refused empty(thread_cache* cache) noexcept;
+  [[nodiscard]] std::size_t affordable(thread_cache& cache, std::size_t c, std::size_t wanted,
+                                       refused_slot& refused) noexcept;
+  refused_slot give_back(thread_cache& cache, std::size_t c, std::size_t count) noexcept;
+  refused_slot make_room(thread_cache& cache, std::size_t c) noexcept;
+  refused_slot empty(thread_cache& cache) noexcept;
 
-  slab_store store_;
-  cache_owner owner_;
+  const cache_plan plan_;
+  slab_store<Threads> store_;
+  std::conditional_t<Threads == threads::any, cache_owner, sole_cache> owner_;
   // Of threads that ended or have no cache, as in thread_cache.
-  std::atomic<std::size_t> live_{0};
-  std::atomic<std::size_t> allocations_{0};
-  std::atomic<std::size_t> deallocations_{0};
+  tally<Threads> live_;
+  tally<Threads> allocations_;
+  tally<Threads> deallocations_;
+  // What was refused when nobody could be told.
+  std::atomic<slab_fault> untold_{slab_fault::none};
+  std::atomic<const void*> untold_slot_{nullptr};
 };
 
 }  // namespace strata::mem

@@ -10,10 +10,12 @@ import :bytes;
 import :large_blocks;
 import :list;
 import :mutex;
+import :threads;
 
 namespace strata::mem {
 
-void* large_blocks::reuse(std::size_t bytes, std::size_t alignment) noexcept {
+template <threads Threads>
+void* large_blocks<Threads>::reuse(std::size_t bytes, std::size_t alignment) noexcept {
   const lock held(lock_);
   for (large_block* b = kept_; b != nullptr; b = b->next) {
     if (b->bytes != bytes || b->alignment != alignment) continue;
@@ -28,7 +30,8 @@ void* large_blocks::reuse(std::size_t bytes, std::size_t alignment) noexcept {
   return nullptr;
 }
 
-void large_blocks::add(void* base, std::size_t bytes, std::size_t alignment) noexcept {
+template <threads Threads>
+void large_blocks<Threads>::add(void* base, std::size_t bytes, std::size_t alignment) noexcept {
   large_block* const b = record_of(base, bytes);
   b->base = base;
   b->bytes = bytes;
@@ -38,7 +41,8 @@ void large_blocks::add(void* base, std::size_t bytes, std::size_t alignment) noe
   bytes_.live += bytes;
 }
 
-void large_blocks::keep(void* base, std::size_t bytes) noexcept {
+template <threads Threads>
+void large_blocks<Threads>::keep(void* base, std::size_t bytes) noexcept {
   large_block* const b = record_of(base, bytes);
   const lock held(lock_);
   unlink(live_, b);
@@ -49,7 +53,8 @@ void large_blocks::keep(void* base, std::size_t bytes) noexcept {
   bytes_.kept += bytes;
 }
 
-large_block* large_blocks::evict(std::size_t limit) noexcept {
+template <threads Threads>
+large_block* large_blocks<Threads>::evict(std::size_t limit) noexcept {
   const lock held(lock_);
   large_block* const b = oldest_;
   if (b == nullptr || (bytes_.kept <= limit && count_ <= places)) return nullptr;
@@ -60,7 +65,8 @@ large_block* large_blocks::evict(std::size_t limit) noexcept {
   return b;
 }
 
-large_block* large_blocks::clear() noexcept {
+template <threads Threads>
+large_block* large_blocks<Threads>::clear() noexcept {
   const lock held(lock_);
   large_block* all = kept_;
   while (large_block* const b = live_) {
@@ -73,9 +79,13 @@ large_block* large_blocks::clear() noexcept {
   return all;
 }
 
-large_blocks::figures large_blocks::count() const noexcept {
+template <threads Threads>
+typename large_blocks<Threads>::figures large_blocks<Threads>::count() const noexcept {
   const lock held(lock_);
   return bytes_;
 }
+
+template class large_blocks<threads::one>;
+template class large_blocks<threads::any>;
 
 }  // namespace strata::mem

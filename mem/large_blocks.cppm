@@ -8,14 +8,15 @@ export module strata.mem:large_blocks;
 
 import :bytes;
 import :mutex;
+import :threads;
 
 /// Blocks too large for a slab: which are live, and a few freed last that are kept at hand for a request of the same
 /// size and alignment.
 ///
 ///   | payload …………………………… | large_block |      a multiple of 4 KiB, so that nearly equal ones serve one another
 ///
-/// The record lies at a block's end, where the size that comes back with a deallocation finds it. Any thread; nothing
-/// throws or allocates; O(1).
+/// The record lies at a block's end, where the size that comes back with a deallocation finds it. Nothing throws or
+/// allocates; O(1).
 export namespace strata::mem {
 
 struct large_block {
@@ -26,6 +27,7 @@ struct large_block {
   std::size_t alignment;
 };
 
+template <threads Threads>
 class large_blocks {
  public:
   static constexpr std::size_t quantum = 4096;
@@ -67,7 +69,7 @@ class large_blocks {
     return at<large_block>(base, static_cast<std::ptrdiff_t>(bytes - sizeof(large_block)));
   }
 
-  mutable mutex lock_;
+  mutable mutex_for<Threads> lock_;
   large_block* live_ ABSL_GUARDED_BY(lock_) = nullptr;
   large_block* kept_ ABSL_GUARDED_BY(lock_) = nullptr;    ///< newest first
   large_block* oldest_ ABSL_GUARDED_BY(lock_) = nullptr;  ///< last of kept_

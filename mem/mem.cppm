@@ -15,4 +15,7 @@ export import :size_class;
 export import :slab;
 export import :slab_store;
 export import :small_mutex;
+export import :sole_cache;
+export import :span_table;
 export import :thread_cache;
+export import :threads;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -8,59 +9,77 @@ export module strata.mem:size_class;
 
 import :bytes;
 
-/// The sizes small blocks come in: multiples of 16 up to 256 bytes, then eight to each power of two, up to 64 KiB.
+/// The sizes small blocks come in: 16 bytes, then
 ///
-/// A request gets the smallest class that holds it: at most 15 bytes more below 256, at most an eighth more above. The
-/// class of a size is one load from a table of bytes, without a branch.
+///     up to       128     512    1024    64 KiB
+///     steps of      8      16      32    eight to each power of two
 ///
-/// Alignment: every class size is a multiple of any alignment its requests, rounded up to that alignment, can have. For
-/// a class size above 256 is a multiple of its step; a request aligned to no more than the step is rounded up to it,
-/// and one aligned to more is, once rounded up to its alignment, a class size itself. So blocks laid side by side from
-/// an aligned start are aligned as asked.
+/// A request gets the smallest class that holds it: at most 7 bytes more up to 128 (a block has at least 16), 15 up to
+/// 512, 31 up to 1024, and at most an eighth above. The class of a size is one load from a table of bytes, without a
+/// branch.
+///
+/// Alignment: within its steps, every class size is a multiple of the step. A request aligned to no more than the step
+/// is rounded up to it, and one aligned to more is, once rounded up to its alignment, a class size itself. So blocks
+/// laid side by side from an aligned start are aligned as asked, if aligned() is what the class is asked for.
 export namespace strata::mem {
 
 class size_class {
  public:
-  static constexpr std::size_t quantum = 16;
+  static constexpr std::size_t quantum = 8;
+  static constexpr std::size_t smallest = 16;                    ///< bytes
   static constexpr std::size_t largest = std::size_t{64} << 10;  ///< bytes
-  static constexpr std::size_t count = 16 + 8 * 8;
+  static constexpr std::size_t count = 15 + 24 + 16 + 6 * 8;
 
-  /// Class of a request of `bytes`, aligned to no more than the quantum. Pre: bytes <= largest.
+  /// Class of a request of `bytes`, as aligned() returns them. Pre: bytes <= largest.
   [[nodiscard]] static inline std::size_t of(std::size_t bytes) noexcept {
-    return table_[(bytes + (quantum - 1)) / quantum];
+    return classes_[(bytes + (quantum - 1)) / quantum];
   }
 
-  /// The size to ask of() for when `bytes` are wanted aligned to `alignment`; above `largest` when no class will do.
-  /// Pre: `alignment` is a power of two, bytes <= largest.
+  /// The size to ask of() for when `bytes` are wanted aligned to `alignment`: may be above `largest`, then no class
+  /// will do. Pre: `alignment` is a power of two, bytes <= largest.
   [[nodiscard]] static inline constexpr std::size_t aligned(std::size_t bytes, std::size_t alignment) noexcept {
     return round_up(bytes == 0 ? 1 : bytes, alignment);
   }
 
   /// Bytes of a block of class `c`. Pre: c < count.
-  [[nodiscard]] static inline constexpr std::size_t bytes(std::size_t c) noexcept {
-    if (c < 16) return (c + 1) * quantum;
-    const std::size_t doubling = (c - 16) / 8;
-    const std::size_t step = std::size_t{32} << doubling;
-    return (std::size_t{256} << doubling) + ((c - 16) % 8 + 1) * step;
-  }
+  [[nodiscard]] static inline constexpr std::size_t bytes(std::size_t c) noexcept { return sizes_[c]; }
 
  private:
-  using table = std::array<std::uint8_t, largest / quantum + 1>;
+  using sizes = std::array<std::uint32_t, count>;
+  using classes = std::array<std::uint8_t, largest / quantum + 1>;
 
-  static consteval table make_table() noexcept {
-    table made{};
+  /// From a class of `size` bytes to the next.
+  static consteval std::size_t step_from(std::size_t size) noexcept {
+    return size < 128 ? 8 : size < 512 ? 16 : size < 1024 ? 32 : std::bit_floor(size) / 8;
+  }
+
+  static consteval sizes make_sizes() noexcept {
+    sizes made{};
+    std::size_t size = smallest;
+    for (std::uint32_t& each : made) {
+      each = static_cast<std::uint32_t>(size);
+      size += step_from(size);
+    }
+    return made;
+  }
+
+  static consteval classes make_classes() noexcept {
+    const sizes size = make_sizes();
+    classes made{};
     std::size_t c = 0;
     for (std::size_t i = 0; i < made.size(); ++i) {
-      if (i * quantum > bytes(c)) ++c;
+      if (i * quantum > size[c]) ++c;
       made[i] = static_cast<std::uint8_t>(c);
     }
     return made;
   }
 
-  static const table table_;
+  static const sizes sizes_;
+  static const classes classes_;
 };
 
-inline constexpr size_class::table size_class::table_ = size_class::make_table();
+inline constexpr size_class::sizes size_class::sizes_ = size_class::make_sizes();
+inline constexpr size_class::classes size_class::classes_ = size_class::make_classes();
 
 static_assert(size_class::bytes(size_class::count - 1) == size_class::largest);
 

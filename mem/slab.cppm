@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -13,29 +13,33 @@ import :size_class;
 /// Slabs (Bonwick 1994): pieces of memory cut into equal slots, with a bit for each slot that is free.
 ///
 ///   span     | heads | unit | unit | … | unit |      2 MiB, aligned to its size, so that a mask of an address finds
-///   the heads slab     one unit of 64 KiB, or four for slots above 8 KiB, cut into slots from its start
+///   the heads slab     a power of two of units of 16 KiB, cut into slots from its start
 ///
 /// Heads lie apart from slots: a slab of 4 KiB slots wastes nothing, and a wild write into a slot does not reach them.
 /// Nothing is ever written into a free slot.
 ///
-/// One thread at a time for each span and slab. Nothing throws, allocates or locks.
+/// One thread at a time for each span and slab, but for what is said at span::out. Nothing throws, allocates or locks.
 export namespace strata::mem {
 
 inline constexpr std::size_t span_bytes = std::size_t{2} << 20;
-inline constexpr std::size_t unit_bytes = std::size_t{64} << 10;
+inline constexpr std::size_t unit_bytes = std::size_t{16} << 10;
 inline constexpr std::size_t units_per_span = span_bytes / unit_bytes;
 
 enum class slab_fault : std::uint8_t {
   none,
-  not_a_slot,    ///< the address is not the start of a slot of this class
+  foreign,       ///< in no slab
+  other_class,   ///< a slot of another class
+  inside,        ///< in a slab of this class, but not where a slot starts
   already_free,  ///< the slot is free
 };
 
 [[nodiscard]] const char* describe(slab_fault fault) noexcept;
 
-struct slab {
-  static constexpr std::size_t max_slots = unit_bytes / size_class::quantum;
+struct alignas(64) slab {
+  static constexpr std::size_t max_slots = unit_bytes / size_class::smallest;
   static constexpr std::size_t words = max_slots / 64;
+  static constexpr std::size_t max_units = 64;
+  static constexpr std::uint8_t shelves = 4;
 
   slab* next;  ///< in a list of its class
   slab* prev;
@@ -46,22 +50,36 @@ struct slab {
   std::uint32_t inverse;  ///< 2^32 / slot_bytes, rounded up: the slot of an offset by a multiplication
   std::uint32_t hint;     ///< no bit is set in a word below this
   std::uint8_t cls;
-  std::uint8_t units;                     ///< 1 or 4; 0 while it is no slab
-  bool listed;                            ///< in its class's list of slabs to take from
+  std::uint8_t units;                     ///< a power of two; 0 while it is no slab
+  std::uint8_t shelf;                     ///< list of its class it is in, by how much is free: 1 to shelves; 0 for none
   std::array<std::uint64_t, words> bits;  ///< 1: free
 
   /// Makes a slab of class `c` out of `units` at `base`, all slots free.
   void format(std::byte* base, std::size_t c, std::size_t units) noexcept;
 
-  /// Moves up to `wanted` free slots to `out`, lowest addresses first, into falling indices: whoever takes from the
+  /// Moves up to `wanted` free slots to `into`, lowest addresses first, into falling indices: whoever takes from the
   /// back gets them rising. Returns how many.
-  std::size_t take(void** out, std::size_t wanted) noexcept;
+  std::size_t take(void** into, std::size_t wanted) noexcept;
 
-  /// Takes a slot back.
-  [[nodiscard]] inline slab_fault put(const void* p) noexcept {
+  struct place {
+    std::uint32_t slot;
+    slab_fault fault;  ///< none, or what keeps `p` from being a slot of class `c`
+  };
+
+  /// Which slot of class `c` the address is.
+  [[nodiscard]] inline place find(const void* p, std::size_t c) const noexcept {
+    if (units == 0) return {0, slab_fault::foreign};
+    if (cls != c) return {0, slab_fault::other_class};
     const auto offset = static_cast<std::uint64_t>(address(p) - address(base));
     const auto slot = static_cast<std::uint32_t>((offset * inverse) >> 32);
-    if (offset != std::uint64_t{slot} * slot_bytes || slot >= slots) return slab_fault::not_a_slot;
+    const bool starts = offset == std::uint64_t{slot} * slot_bytes && slot < slots;
+    return {slot, starts ? slab_fault::none : slab_fault::inside};
+  }
+
+  /// Takes a slot of class `c` back.
+  [[nodiscard]] inline slab_fault put(const void* p, std::size_t c) noexcept {
+    const auto [slot, fault] = find(p, c);
+    if (fault != slab_fault::none) return fault;
     const std::uint64_t bit = std::uint64_t{1} << (slot % 64);
     std::uint64_t& word = bits[slot / 64];
     if ((word & bit) != 0) return slab_fault::already_free;
@@ -71,34 +89,61 @@ struct slab {
     return slab_fault::none;
   }
 
-  /// Units a slab of class `c` takes.
-  [[nodiscard]] static inline constexpr std::size_t units_for(std::size_t c) noexcept {
-    return size_class::bytes(c) <= unit_bytes / 8 ? 1 : 4;
+  /// The shelf for what is free now: none below a sixteenth, so that one slot going and coming does not drag the slab
+  /// along; then one for each quarter.
+  [[nodiscard]] inline std::uint8_t shelf_now() const noexcept {
+    if (free * 64 < slots) return 0;
+    return static_cast<std::uint8_t>(1 + (free * 4 >= slots) + (free * 2 >= slots) + (free * 4 >= slots * 3));
+  }
+
+  /// Units a slab of class `c` takes when slabs shall have `least` of them, a power of two: 4 for slots above 1 KiB and
+  /// 16 above 8 KiB, if that is more; fewer where there would be more than max_slots.
+  [[nodiscard]] static inline constexpr std::size_t units_for(std::size_t c, std::size_t least = 1) noexcept {
+    const std::size_t bytes = size_class::bytes(c);
+    std::size_t units = std::max<std::size_t>(least, bytes <= 1024 ? 1 : bytes <= 8192 ? 4 : 16);
+    while (units * unit_bytes > bytes * max_slots) units /= 2;
+    return units;
   }
 };
 
 struct span {
+  using unit_bits = std::array<std::uint64_t, units_per_span / 64>;
+  using slot_bits = std::array<std::uint64_t, slab::words>;
+
   span* next;  ///< in the store's list
   span* prev;
-  std::uint32_t free_units;                        ///< bit u: unit u belongs to no slab; unit 0 holds the heads
+  unit_bits free_units;                            ///< unit u belongs to no slab
   std::array<std::uint8_t, units_per_span> first;  ///< first unit of the slab that unit u belongs to
-  std::array<slab, units_per_span> slabs;          ///< by first unit
+  std::array<slab, units_per_span> slabs;          ///< by first unit; those of the heads are none
+  std::array<slot_bits, units_per_span> out;       ///< slots with the user, by slab. Kept by checked stores alone, by
+                                                   ///< atomic operations of any thread
 
-  static constexpr std::uint32_t all_free = ~std::uint32_t{1};
+  /// Units the heads take.
+  static const std::size_t head_units;
 
   /// Makes a span of the memory at `memory`. Pre: aligned to span_bytes, span_bytes long.
   [[nodiscard]] static span* format(void* memory) noexcept;
 
-  /// A slab of class `c` out of adjacent free units, or null when there are none.
-  [[nodiscard]] slab* make_slab(std::size_t c) noexcept;
+  /// A slab of class `c` out of `units` adjacent free units, or null when there are none. Pre: a power of two, at most
+  /// slab::max_units.
+  [[nodiscard]] slab* make_slab(std::size_t c, std::size_t units) noexcept;
+
+  /// Takes `units` adjacent free units out of use for good, and returns where they start, or null when there are none.
+  /// Pre: as for make_slab().
+  [[nodiscard]] void* set_aside(std::size_t units) noexcept;
 
   /// Pre: all slots are free.
   void unmake_slab(slab* s) noexcept;
 
   [[nodiscard]] inline bool is_empty() const noexcept { return free_units == all_free; }
-  [[nodiscard]] inline bool is_full() const noexcept { return free_units == 0; }
+  [[nodiscard]] inline bool is_full() const noexcept { return free_units == unit_bits{}; }
 
-  /// The span and the slab a slot lies in. Pre: `p` is in a span, in a unit of a slab.
+  /// The word of `out` for slot `i` of a slab of this span.
+  [[nodiscard]] inline std::uint64_t& out_word(const slab* s, std::uint32_t i) noexcept {
+    return out[static_cast<std::size_t>(s - slabs.data())][i / 64];
+  }
+
+  /// The span and the slab a slot lies in. Pre: `p` is in a span.
   [[nodiscard]] static inline span* of(const void* p) noexcept {
     const auto offset = static_cast<std::ptrdiff_t>(address(p) & (span_bytes - 1));
     return at<span>(const_cast<void*>(p), -offset);
@@ -107,8 +152,14 @@ struct span {
     span* const owner = of(p);
     return &owner->slabs[owner->first[(address(p) & (span_bytes - 1)) / unit_bytes]];
   }
+
+ private:
+  static const unit_bits all_free;
+
+  [[nodiscard]] std::size_t take_units(std::size_t units) noexcept;
 };
 
-static_assert(sizeof(span) <= unit_bytes);
+inline constexpr std::size_t span::head_units = (sizeof(span) + unit_bytes - 1) / unit_bytes;
+inline constexpr span::unit_bits span::all_free = {~std::uint64_t{0} << span::head_units, ~std::uint64_t{0}};
 
 }  // namespace strata::mem

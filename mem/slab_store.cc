@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -9,12 +10,14 @@ module;
 
 module strata.mem:slab_store.impl;
 
+import :bytes;
 import :list;
 import :mutex;
 import :size_class;
 import :slab;
 import :slab_store;
-import :small_mutex;
+import :span_table;
+import :threads;
 
 import strata.platform;
 
@@ -24,9 +27,6 @@ namespace {
 
 // Spans looked at for four units in a row before an empty one is taken: keeps the cost constant.
 constexpr int probes = 8;
-
-// A slab is taken from again when this part of it is free, so that one block going and coming does not drag it along.
-bool is_worth_listing(const slab& s) noexcept { return s.free * 8 >= s.slots; }
 
 const char* check_slab(const slab& s) noexcept {
   std::uint32_t set = 0;
@@ -41,23 +41,30 @@ const char* check_slab(const slab& s) noexcept {
 
 // Refused only where fork hooks as such are: then a child may find a class locked for ever, as with any lock of the
 // program.
-slab_store::slab_store() noexcept
-    : around_fork_(0, {.prepare = lock_classes, .parent = unlock_classes, .child = unlock_classes}, this) {
-  (void)platform::at_fork(around_fork_);
+template <threads Threads>
+slab_store<Threads>::slab_store(slab_plan plan) noexcept
+    : plan_(plan), around_fork_(0, {.prepare = lock_classes, .parent = unlock_classes, .child = unlock_classes}, this) {
+  if constexpr (Threads == threads::any) (void)platform::at_fork(around_fork_);
 }
 
-slab_store::~slab_store() { platform::cancel(around_fork_); }
+template <threads Threads>
+slab_store<Threads>::~slab_store() {
+  if constexpr (Threads == threads::any) platform::cancel(around_fork_);
+}
 
 // A fork locks here and unlocks in another call, on either side: no scope for the analysis to see.
-void slab_store::lock_classes(void* store) noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS {
+template <threads Threads>
+void slab_store<Threads>::lock_classes(void* store) noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (class_store& each : static_cast<slab_store*>(store)->classes_) each.lock.lock();
 }
 
-void slab_store::unlock_classes(void* store) noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS {
+template <threads Threads>
+void slab_store<Threads>::unlock_classes(void* store) noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (class_store& each : static_cast<slab_store*>(store)->classes_) each.lock.unlock();
 }
 
-std::size_t slab_store::take(std::size_t c, void** out, std::size_t wanted) noexcept {
+template <threads Threads>
+std::size_t slab_store<Threads>::take(std::size_t c, void** out, std::size_t wanted) noexcept {
   class_store& store = classes_[c];
   const mem::lock held(store.lock);
   std::size_t got = 0;
@@ -72,13 +79,14 @@ std::size_t slab_store::take(std::size_t c, void** out, std::size_t wanted) noex
   return got;
 }
 
-slab_store::refused slab_store::put(std::size_t c, void* const* slots, std::size_t count) noexcept {
-  refused first;
+template <threads Threads>
+refused_slot slab_store<Threads>::put(std::size_t c, void* const* slots, std::size_t count) noexcept {
+  refused_slot first;
   class_store& store = classes_[c];
   const mem::lock held(store.lock);
   for (std::size_t i = 0; i < count; ++i) {
     slab* const s = span::slab_of(slots[i]);
-    const slab_fault fault = s->units == 0 || s->cls != c ? slab_fault::not_a_slot : s->put(slots[i]);
+    const slab_fault fault = s->put(slots[i], c);
     if (fault != slab_fault::none) {
       if (first.slot == nullptr) first = {fault, slots[i]};
       continue;
@@ -89,32 +97,73 @@ slab_store::refused slab_store::put(std::size_t c, void* const* slots, std::size
   return first;
 }
 
-void slab_store::add_span(void* memory) noexcept {
-  span* const added = span::format(memory);
-  const mem::lock held(span_lock_);
-  link_front(empty_, added);
-  ++spans_;
-  empty_spans_.fetch_add(1, std::memory_order_relaxed);
+template <threads Threads>
+void slab_store<Threads>::hand_out(void* slot) noexcept {
+  slab* const s = span::slab_of(slot);
+  const std::uint32_t i = s->find(slot, s->cls).slot;
+  std::uint64_t& word = span::of(slot)->out_word(s, i);
+  const std::uint64_t bit = std::uint64_t{1} << (i % 64);
+  if constexpr (Threads == threads::any) {
+    std::atomic_ref(word).fetch_or(bit, std::memory_order_relaxed);
+  } else {
+    word |= bit;
+  }
 }
 
-void* slab_store::remove_empty_span(std::size_t keep) noexcept {
+template <threads Threads>
+slab_fault slab_store<Threads>::take_in(std::size_t c, const void* p) noexcept {
+  if (!table_.contains(address(p) & ~(span_bytes - 1))) return slab_fault::foreign;
+  slab* const s = span::slab_of(p);
+  const auto [i, fault] = s->find(p, c);
+  if (fault != slab_fault::none) return fault;
+  std::uint64_t& word = span::of(p)->out_word(s, i);
+  const std::uint64_t bit = std::uint64_t{1} << (i % 64);
+  std::uint64_t before = 0;
+  if constexpr (Threads == threads::any) {
+    before = std::atomic_ref(word).fetch_and(~bit, std::memory_order_relaxed);
+  } else {
+    before = word;
+    word &= ~bit;
+  }
+  return (before & bit) != 0 ? slab_fault::none : slab_fault::already_free;
+}
+
+template <threads Threads>
+void slab_store<Threads>::add_span(void* memory) noexcept {
+  span* const added = span::format(memory);
+  if (plan_.checked) added->out = {};
   const mem::lock held(span_lock_);
-  if (empty_ == nullptr || !has_excess(keep)) return nullptr;
+  ++spans_;
+  if (plan_.checked) {
+    // The units set aside are no slab and never free: this span stays until clear().
+    if (const std::size_t wanted = table_.wanted(); wanted != 0) table_.grow(added->set_aside(wanted / unit_bytes));
+    table_.add(address(added));
+  }
+  if (added->is_empty()) empty_spans_.add(1);
+  link_front(list_of(added), added);
+}
+
+template <threads Threads>
+void* slab_store<Threads>::remove_empty_span(std::size_t keep) noexcept {
+  const mem::lock held(span_lock_);
+  if (empty_ == nullptr || empty_bytes() <= keep) return nullptr;
   span* const removed = empty_;
   unlink(empty_, removed);
   --spans_;
-  empty_spans_.fetch_sub(1, std::memory_order_relaxed);
+  empty_spans_.subtract(1);
+  if (plan_.checked) table_.remove(address(removed));
   return removed;
 }
 
-void slab_store::drop_empty_slabs() noexcept {
+template <threads Threads>
+void slab_store<Threads>::drop_empty_slabs() noexcept {
   for (class_store& store : classes_) {
     const mem::lock held(store.lock);
     if (slab* const s = store.current; s != nullptr && s->free == s->slots) {
       store.current = nullptr;
       unmake(store, s);
     }
-    for (slab* s = store.listed; s != nullptr;) {
+    for (slab* s = store.shelves.back(); s != nullptr;) {
       slab* const next = s->next;
       if (s->free == s->slots) unmake(store, s);
       s = next;
@@ -122,10 +171,12 @@ void slab_store::drop_empty_slabs() noexcept {
   }
 }
 
-span* slab_store::clear() noexcept {
+template <threads Threads>
+span* slab_store<Threads>::clear() noexcept {
   for (class_store& store : classes_) {
     const mem::lock held(store.lock);
-    store.current = store.listed = nullptr;
+    store.current = nullptr;
+    store.shelves.fill(nullptr);
     store.taken = store.slabs = 0;
   }
   const mem::lock held(span_lock_);
@@ -137,11 +188,13 @@ span* slab_store::clear() noexcept {
     }
   }
   spans_ = 0;
-  empty_spans_.store(0, std::memory_order_relaxed);
+  empty_spans_.set(0);
+  table_.clear();
   return all;
 }
 
-slab_counters slab_store::counters() const noexcept {
+template <threads Threads>
+slab_counters slab_store<Threads>::counters() const noexcept {
   slab_counters sum;
   for (std::size_t c = 0; c < size_class::count; ++c) {
     const class_store& store = classes_[c];
@@ -155,7 +208,8 @@ slab_counters slab_store::counters() const noexcept {
   return sum;
 }
 
-const char* slab_store::check() const noexcept {
+template <threads Threads>
+const char* slab_store<Threads>::check() const noexcept {
   for (std::size_t c = 0; c < size_class::count; ++c) {
     const class_store& store = classes_[c];
     const mem::lock held(store.lock);
@@ -176,18 +230,21 @@ const char* slab_store::check() const noexcept {
     }
     if (taken != store.taken) return "the slots taken of a class differ from the bits of its slabs";
     if (slabs != store.slabs) return "a class has lost a slab";
-    for (const slab* s = store.listed; s != nullptr; s = s->next) {
-      if (!s->listed || s->cls != c || s->free == 0) return "a class lists a slab it cannot take from";
+    for (std::uint8_t shelf = 0; shelf < store.shelves.size(); ++shelf) {
+      for (const slab* s = store.shelves[shelf]; s != nullptr; s = s->next) {
+        if (s->cls != c || s->shelf != shelf || s->shelf_now() != shelf) return "a slab is in the wrong list";
+      }
     }
   }
   return nullptr;
 }
 
 // A slab to take from: one of the listed ones, else a new one; null when that needs a span.
-slab* slab_store::next_slab(class_store& store, std::size_t c) noexcept {
-  if (slab* const s = store.listed; s != nullptr) {
-    unlink(store.listed, s);
-    s->listed = false;
+template <threads Threads>
+slab* slab_store<Threads>::next_slab(class_store& store, std::size_t c) noexcept {
+  for (slab* const s : store.shelves) {
+    if (s == nullptr) continue;
+    move(store, s, 0);
     return s;
   }
   slab* const made = make_slab(c);
@@ -195,21 +252,23 @@ slab* slab_store::next_slab(class_store& store, std::size_t c) noexcept {
   return made;
 }
 
-slab* slab_store::make_slab(std::size_t c) noexcept {
+template <threads Threads>
+slab* slab_store<Threads>::make_slab(std::size_t c) noexcept {
+  const std::size_t units = slab::units_for(c, plan_.units);
   const mem::lock held(span_lock_);
   span* from = partial_;
   slab* made = nullptr;
   for (int i = 0; i < probes && from != nullptr; ++i, from = from->next) {
-    made = from->make_slab(c);
+    made = from->make_slab(c, units);
     if (made != nullptr) break;
   }
   if (made == nullptr) {
     from = empty_;
     if (from == nullptr) return nullptr;
     unlink(empty_, from);
-    empty_spans_.fetch_sub(1, std::memory_order_relaxed);
+    empty_spans_.subtract(1);
     link_front(partial_, from);
-    made = from->make_slab(c);
+    made = from->make_slab(c, units);
   }
   if (from->is_full()) {
     unlink(partial_, from);
@@ -219,36 +278,44 @@ slab* slab_store::make_slab(std::size_t c) noexcept {
 }
 
 // Puts a slab that got a slot back where it belongs now.
-void slab_store::settle(class_store& store, slab* s) noexcept {
+template <threads Threads>
+void slab_store<Threads>::settle(class_store& store, slab* s) noexcept {
   if (s == store.current) return;
   if (s->free == s->slots) {
-    const bool others = (store.current != nullptr && store.current->free != 0) ||
-                        (store.listed != nullptr && (store.listed != s || s->next != nullptr));
-    if (others) return unmake(store, s);
+    const bool current_serves = store.current != nullptr && store.current->free != 0;
+    const auto serves = [s](const slab* head) { return head != nullptr && (head != s || s->next != nullptr); };
+    if (current_serves || std::any_of(store.shelves.begin(), store.shelves.end(), serves)) return unmake(store, s);
   }
-  if (!s->listed && is_worth_listing(*s)) {
-    link_front(store.listed, s);
-    s->listed = true;
-  }
+  move(store, s, s->shelf_now());
 }
 
-void slab_store::unmake(class_store& store, slab* s) noexcept {
-  if (s->listed) {
-    unlink(store.listed, s);
-    s->listed = false;
-  }
+template <threads Threads>
+void slab_store<Threads>::move(class_store& store, slab* s, std::uint8_t shelf) noexcept {
+  if (s->shelf == shelf) return;
+  if (s->shelf != 0) unlink(store.shelves[s->shelf], s);
+  if (shelf != 0) link_front(store.shelves[shelf], s);
+  s->shelf = shelf;
+}
+
+template <threads Threads>
+void slab_store<Threads>::unmake(class_store& store, slab* s) noexcept {
+  move(store, s, 0);
   --store.slabs;
   span* const owner = span::of(s->base);
   const mem::lock held(span_lock_);
   unlink(list_of(owner), owner);
   owner->unmake_slab(s);
   link_front(list_of(owner), owner);
-  if (owner->is_empty()) empty_spans_.fetch_add(1, std::memory_order_relaxed);
+  if (owner->is_empty()) empty_spans_.add(1);
 }
 
-span*& slab_store::list_of(const span* s) noexcept {
+template <threads Threads>
+span*& slab_store<Threads>::list_of(const span* s) noexcept {
   if (s->is_empty()) return empty_;
   return s->is_full() ? full_ : partial_;
 }
+
+template class slab_store<threads::one>;
+template class slab_store<threads::any>;
 
 }  // namespace strata::mem

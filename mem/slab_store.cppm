@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <array>
-#include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 #include "absl/base/thread_annotations.h"
 
 export module strata.mem:slab_store;
 
+import :bytes;
 import :mutex;
 import :size_class;
 import :slab;
-import :small_mutex;
+import :span_table;
+import :threads;
 
 import strata.platform;
 
@@ -19,13 +21,13 @@ import strata.platform;
 ///
 /// Slots move in batches. take() fills them from one slab after the other, lowest address first; put() returns each to
 /// its slab. A slab whose slots are all free goes back to its span at once, unless it is the last one its class could
-/// take from; another class may then have its units. Spans are asked for and given back by the layer above, outside
+/// take from; another class may then have its units. The fullest slabs are taken from first, so that others empty. Spans are asked for and given back by the layer above, outside
 /// every lock.
 ///
-/// The bits catch a slot put back twice and a slot of another class; not before it comes back, though.
+/// The bits catch a slot put back twice and a slot of another class; not before it comes back, though. A checked store
+/// can tell at once: see hand_out().
 ///
-/// Locks: one a class, and one for the spans, which is taken last. A fork takes them all. Any thread; nothing throws or
-/// allocates.
+/// Locks: one a class, and one for the spans, which is taken last. A fork takes them all. Nothing throws or allocates.
 export namespace strata::mem {
 
 struct slab_counters {
@@ -35,9 +37,22 @@ struct slab_counters {
   std::size_t slabs = 0;       ///< count
 };
 
+/// How a store works.
+struct slab_plan {
+  std::size_t units = 1;  ///< least units of a slab: a power of two, at most slab::max_units
+  bool checked = false;   ///< hand_out() and take_in() will be called
+};
+
+/// A slot a store would not take, and why.
+struct refused_slot {
+  slab_fault fault = slab_fault::none;
+  const void* slot = nullptr;
+};
+
+template <threads Threads>
 class slab_store {
  public:
-  slab_store() noexcept;
+  explicit slab_store(slab_plan plan = {}) noexcept;
   ~slab_store();
   slab_store(const slab_store&) = delete;
   slab_store& operator=(const slab_store&) = delete;
@@ -46,15 +61,18 @@ class slab_store {
   /// a span is needed.
   std::size_t take(std::size_t c, void** out, std::size_t wanted) noexcept;
 
-  /// A slot put() would not take, and why.
-  struct refused {
-    slab_fault fault = slab_fault::none;
-    const void* slot = nullptr;
-  };
-
   /// Takes `count` slots of class `c` back. What is not such a slot, or is free already, is left out; the first of
-  /// those is returned.
-  refused put(std::size_t c, void* const* slots, std::size_t count) noexcept;
+  /// those is returned. Pre: each lies in a span.
+  refused_slot put(std::size_t c, void* const* slots, std::size_t count) noexcept;
+
+  /// Marks a slot as the user's. Pre: it was taken; the store is checked.
+  void hand_out(void* slot) noexcept;
+
+  /// Takes the mark away, or says what keeps `p`, which may be any address, from being a slot of class `c` that is the
+  /// user's. Of several threads one at most succeeds. Pre: the store is checked.
+  [[nodiscard]] slab_fault take_in(std::size_t c, const void* p) noexcept;
+
+  [[nodiscard]] inline bool is_checked() const noexcept { return plan_.checked; }
 
   /// Takes memory into use. Pre: span_bytes long, aligned to span_bytes.
   void add_span(void* memory) noexcept;
@@ -62,10 +80,8 @@ class slab_store {
   /// Forgets a span without slabs and returns it, if more than `keep` bytes of spans have none; else null.
   void* remove_empty_span(std::size_t keep) noexcept;
 
-  /// Whether remove_empty_span(keep) would find one. Looks without a lock, so the answer may be old.
-  [[nodiscard]] inline bool has_excess(std::size_t keep) const noexcept {
-    return empty_spans_.load(std::memory_order_relaxed) * span_bytes > keep;
-  }
+  /// Bytes of spans without slabs. Looks without a lock, so the answer may be old.
+  [[nodiscard]] inline std::size_t empty_bytes() const noexcept { return empty_spans_.get() * span_bytes; }
 
   /// Gives slabs without used slots back to their spans, also those classes hold on to.
   void drop_empty_slabs() noexcept;
@@ -80,10 +96,10 @@ class slab_store {
 
  private:
   struct class_store {
-    mutable small_mutex lock;
-    slab* current ABSL_GUARDED_BY(lock) = nullptr;  ///< taken from first; in no list
-    slab* listed ABSL_GUARDED_BY(lock) = nullptr;   ///< slabs with an eighth free or more, last in first out
-    std::size_t taken ABSL_GUARDED_BY(lock) = 0;    ///< slots out
+    mutable small_mutex_for<Threads> lock;
+    slab* current ABSL_GUARDED_BY(lock) = nullptr;                         ///< taken from first; in no list
+    std::array<slab*, slab::shelves + 1> shelves ABSL_GUARDED_BY(lock){};  ///< last in first out; 0 stays empty
+    std::size_t taken ABSL_GUARDED_BY(lock) = 0;                           ///< slots out
     std::size_t slabs ABSL_GUARDED_BY(lock) = 0;
   };
 
@@ -92,15 +108,18 @@ class slab_store {
   [[nodiscard]] slab* make_slab(std::size_t c) noexcept;
   [[nodiscard]] span*& list_of(const span* s) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(span_lock_);
   [[nodiscard]] slab* next_slab(class_store& store, std::size_t c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
+  void move(class_store& store, slab* s, std::uint8_t shelf) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
   void settle(class_store& store, slab* s) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
   void unmake(class_store& store, slab* s) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
 
-  mutable mutex span_lock_;
+  const slab_plan plan_;
+  mutable mutex_for<Threads> span_lock_;
   span* empty_ ABSL_GUARDED_BY(span_lock_) = nullptr;    ///< no unit in use
   span* partial_ ABSL_GUARDED_BY(span_lock_) = nullptr;  ///< some
   span* full_ ABSL_GUARDED_BY(span_lock_) = nullptr;     ///< all
   std::size_t spans_ ABSL_GUARDED_BY(span_lock_) = 0;
-  std::atomic<std::size_t> empty_spans_{0};
+  tally<Threads> empty_spans_;
+  span_table table_;  ///< changed under span_lock_, and only when checked
   std::array<class_store, size_class::count> classes_;
   platform::fork_hook around_fork_;  ///< takes the locks of all classes; made after span_lock_, so before it
 };

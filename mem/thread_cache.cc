@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <new>
 
@@ -17,7 +19,8 @@ thread_cache* thread_cache::format(void* memory) noexcept {
   auto** place = at<void*>(memory, sizeof(thread_cache));
   for (std::size_t c = 0; c < size_class::count; ++c) {
     *place = nullptr;
-    made->magazines_[c] = {place, place + capacity(c)};
+    made->magazines_[c] = {place, place};
+    made->tempers_[c] = {place + 1, 0};
     place += capacity(c) + 1;
   }
   return made;
@@ -33,6 +36,25 @@ void thread_cache::drop_oldest(std::size_t c, std::size_t count) noexcept {
   void** const from = bottom(c);
   std::memmove(from, from + count, (size(c) - count) * sizeof(void*));
   magazines_[c].top -= count;
+}
+
+std::size_t thread_cache::missed(std::size_t c, cache_miss how) noexcept {
+  constexpr std::int32_t phase = 4;
+  const std::int32_t sign = how == cache_miss::empty ? 1 : -1;
+  std::int32_t& streak = tempers_[c].streak;
+  const std::size_t now = limit(c);
+  if (now == 0) return first(c);
+  if (streak * sign < 0) {
+    streak = sign;
+    return std::max(now / 2, std::min(now, first(c)));
+  }
+  if (streak * sign < phase) streak += sign;
+  return streak * sign == phase ? std::min(2 * now, capacity(c)) : now;
+}
+
+void thread_cache::set_limit(std::size_t c, std::size_t n) noexcept {
+  granted_ += (n - limit(c)) * size_class::bytes(c);
+  magazines_[c].limit = bottom(c) + n - 1;
 }
 
 }  // namespace strata::mem

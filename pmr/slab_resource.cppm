@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
-#include <atomic>
 #include <cstddef>
 #include <memory_resource>
+#include <type_traits>
 
 export module strata.pmr:slab_resource;
 
@@ -15,74 +15,117 @@ import :report;
 
 import strata.mem;
 
-/// Small blocks at the price of a few instructions, for any thread: slabs by size class, with a cache for each thread.
+/// Small blocks at the price of a few instructions: slabs by size class, with a cache for each thread.
 ///
-/// Role           keeper: takes spans of 2 MiB, hands out blocks up to 64 KiB; larger ones come from upstream, a few
+/// Role           keeper: takes spans of 2 MiB, hands out blocks up to `largest`; larger ones come from upstream, a few
 ///                recent ones are kept
-/// Upstream       borrowed, never null, outlives this object; called from any thread, outside every lock, so it is
-///                thread safe itself
+/// Upstream       borrowed, never null, outlives this object; slabs{} calls it from any thread, outside every lock, so
+///                it is thread safe itself
 /// Owns           its spans and kept large blocks, until trim(), release() or destruction
-/// Thread safety  every member from any thread, but release() and destruction, while which no other call is under way
+/// Thread safety  slabs{}: every member from any thread, but release() and destruction, while which no other call is
+///                under way. unsynchronized_slabs{}: one thread at a time; without atomic operations, locks and
+///                thread_local
 /// Alignment      any power of two up to 64 KiB; above, what upstream honours
 /// Size           any; zero takes a smallest block
 /// Complexity     O(1): a table, a pop or a push; once in half a magazine one lock and a batch
-/// Overhead       below 256 bytes at most 15 bytes a block, above at most an eighth; 3 % for heads; a cache of 32 KiB
-///                for each thread
-/// Throws         what upstream throws, or allocation_error for sizes no machine has; nothing has changed
+/// Overhead       at most 7 bytes a block up to 128 (a block has at least 16), 15 up to 512, 31 up to 1024, an eighth
+///                above; about 1 % for heads; a cache of 64 KiB for each thread, and what it keeps
+/// Throws         what upstream throws, or allocation_error for sizes no machine has; nothing has changed. Constructed
+///                with options that cannot be: std::invalid_argument
 /// Deallocate     noexcept; size and alignment as allocated, else undefined. A second deallocation is noticed when the
-///                block returns to its slab
+///                block returns to its slab; with `checks` at once
 /// Equality       identity
 /// Fork           the child can allocate and deallocate at once; blocks in caches of threads it does not have stay
 ///                unused
 /// Exit           destruction gives everything back, live blocks or not; threads that live on keep nothing of it
 /// Signals        not for signal handlers
-/// Composes       above pages{} or another thread-safe layer
+/// Composes       above pages{} or another thread-safe layer; unsynchronized_slabs{} above any
 ///
 /// Hysteresis: a slab without live blocks goes back to its span at once, but the last one of its class; a span without
-/// slabs is kept while such spans together hold at most `keep_empty` bytes or an eighth of all, and goes back upstream
-/// otherwise. Large blocks are kept while they hold at most `keep_large` bytes.
+/// slabs is kept while such spans together hold at most `keep_empty` bytes, or an eighth of all, or what was reserved,
+/// and goes back upstream otherwise. Large blocks are kept while they hold at most `keep_large` bytes.
 export namespace strata::pmr {
 
-template <class Upstream>
+using mem::threads;
+
+template <class Upstream, threads Threads>
 class slab_resource;
 
-/// A slab_resource in a stack.
-struct slabs {
+/// A slab_resource in a stack: its options.
+template <threads Threads>
+struct slab_options {
   template <class Upstream>
-  using layer_over = slab_resource<Upstream>;
+  using layer_over = slab_resource<Upstream, Threads>;
 
-  const char* name = "slabs";                     ///< in reports and errors; outlives the layer
-  std::size_t keep_empty = std::size_t{4} << 20;  ///< bytes; spans without slabs kept back from upstream
-  std::size_t keep_large = std::size_t{4} << 20;  ///< bytes; large blocks kept back from upstream
+  const char* name = "slabs";                      ///< in reports and errors; outlives the layer
+  std::size_t largest = mem::size_class::largest;  ///< bytes; what is larger comes from upstream. At most 64 KiB
+  std::size_t slab_bytes = mem::unit_bytes;        ///< of a slab at least: a power of two from 16 KiB to 1 MiB. Blocks
+      ///< above 1 KiB have slabs of 64 KiB at least, above 8 KiB of 256; no
+      ///< slab has more than 1024 blocks
+  std::size_t cache_bytes = std::size_t{8} << 20;  ///< of free blocks that a thread keeps at most. How they are shared
+                                                   ///< out among the classes follows their use
+  std::size_t keep_empty = std::size_t{4} << 20;   ///< bytes; spans without slabs kept back from upstream
+  std::size_t keep_large = std::size_t{4} << 20;   ///< bytes; large blocks kept back from upstream
+  bool checks = false;                             ///< a second deallocation, another size and a foreign address are
+                                                   ///< reported at once, and nothing is changed by them, at a few times
+                                                   ///< the price. Up to 128 GiB of spans: foreign addresses beyond are
+                                                   ///< not told
 };
 
-template <class Upstream = std::pmr::memory_resource>
-class slab_resource final : public direct_layer<slab_resource<Upstream>> {
-  using base = direct_layer<slab_resource<Upstream>>;
+/// For any thread.
+using slabs = slab_options<threads::any>;
+
+/// For one thread at a time: no atomic operation, no lock, no thread_local. Upstream need not be thread safe either.
+using unsynchronized_slabs = slab_options<threads::one>;
+
+}  // namespace strata::pmr
+
+namespace strata::pmr {
+
+// Throws std::invalid_argument, in a sentence, when options of a slab_resource cannot be.
+void require_slab_options(std::size_t largest, std::size_t slab_bytes);
+
+}  // namespace strata::pmr
+
+export namespace strata::pmr {
+
+template <class Upstream = std::pmr::memory_resource, threads Threads = threads::any>
+class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>> {
+  using base = direct_layer<slab_resource>;
 
  public:
   using upstream_type = Upstream;
-  static constexpr bool thread_safe = true;
+  static constexpr bool thread_safe = Threads == threads::any;
   static constexpr std::size_t max_alignment = max_alignment_of<Upstream>;
   static constexpr bool zeroed = false;
   static constexpr bool can_release = true;
 
-  static_assert(is_thread_safe_or_unknown<Upstream>,
+  static_assert(!thread_safe || is_thread_safe_or_unknown<Upstream>,
                 "strata::pmr::slab_resource: any thread may ask upstream; put synchronized{} between");
 
-  explicit slab_resource(Upstream* upstream, slabs options = {}) noexcept
-      : base(options.name, upstream), upstream_(upstream), options_(options) {}
+  explicit slab_resource(Upstream* upstream, slab_options<Threads> options = {})
+      : base(options.name, upstream),
+        upstream_(upstream),
+        options_(valid(options)),
+        slabs_({.units = options.slab_bytes / mem::unit_bytes, .checked = options.checks},
+               {.bytes = options.cache_bytes}) {}
 
   ~slab_resource() override { release(); }
 
-  /// Figures of all threads. What rounding to classes costs counts as kept: it is not known by block. `peak` is looked at when a span is added
-  /// and when figures are asked for, so it may be low by what came and went within the spans there were.
+  /// Figures of all threads. What rounding to classes costs counts as kept: it is not known by block. `peak` is looked
+  /// at when a span is added and when figures are asked for, so it may be low by what came and went within the spans
+  /// there were.
   [[nodiscard]] statistics stats() const noexcept override;
 
   [[nodiscard]] fault check() const noexcept override;
 
-  /// Gives back what the calling thread's cache, empty slabs, spans and kept large blocks hold. Returns the bytes given
-  /// back upstream.
+  /// Takes spans from upstream until those without slabs hold at least `bytes`, and touches every page of them, so that
+  /// so many bytes can be allocated without asking upstream and without a page fault. They are kept until trim() or
+  /// release(). Throws what upstream throws; what was taken until then is kept.
+  void reserve(std::size_t bytes);
+
+  /// Gives back what the calling thread's cache, empty slabs, spans and kept large blocks hold, reserved or not.
+  /// Returns the bytes given back upstream.
   std::size_t trim() noexcept;
 
   /// Gives everything back upstream; all blocks are void.
@@ -91,12 +134,11 @@ class slab_resource final : public direct_layer<slab_resource<Upstream>> {
  private:
   friend base;
 
+  using large_blocks = mem::large_blocks<Threads>;
+
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    std::size_t size = bytes;
-    if (alignment > mem::size_class::quantum) [[unlikely]] {
-      size = size_in_slabs(bytes, alignment);
-    }
-    if (size > mem::size_class::largest) [[unlikely]] {
+    const std::size_t size = mem::size_class::aligned(bytes, alignment);
+    if (bytes > options_.largest || size > options_.largest) [[unlikely]] {
       return allocate_large(bytes, alignment);
     }
     const std::size_t c = mem::size_class::of(size);
@@ -105,11 +147,8 @@ class slab_resource final : public direct_layer<slab_resource<Upstream>> {
   }
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
-    std::size_t size = bytes;
-    if (alignment > mem::size_class::quantum) [[unlikely]] {
-      size = size_in_slabs(bytes, alignment);
-    }
-    if (size > mem::size_class::largest) [[unlikely]] {
+    const std::size_t size = mem::size_class::aligned(bytes, alignment);
+    if (bytes > options_.largest || size > options_.largest) [[unlikely]] {
       return deallocate_large(p, bytes);
     }
     const std::size_t c = mem::size_class::of(size);
@@ -118,66 +157,69 @@ class slab_resource final : public direct_layer<slab_resource<Upstream>> {
     }
   }
 
-  [[nodiscard]] static std::size_t size_in_slabs(std::size_t bytes, std::size_t alignment) noexcept {
-    const bool fits = bytes <= mem::size_class::largest && alignment <= mem::size_class::largest;
-    return fits ? mem::size_class::aligned(bytes, alignment) : mem::size_class::largest + 1;
+  [[nodiscard]] static const slab_options<Threads>& valid(const slab_options<Threads>& options) {
+    require_slab_options(options.largest, options.slab_bytes);
+    return options;
   }
 
   [[nodiscard, gnu::noinline]] void* refill(std::size_t c, std::size_t bytes);
   [[gnu::noinline]] void flush(std::size_t c, void* p, std::size_t bytes) noexcept;
   [[nodiscard, gnu::noinline]] void* allocate_large(std::size_t bytes, std::size_t alignment);
   [[gnu::noinline]] void deallocate_large(void* p, std::size_t bytes) noexcept;
+  void add_span(bool touched);
   void give_back(const mem::large_block& block) noexcept;
-  std::size_t note_peak(std::size_t live) const noexcept;
   std::size_t give_back_spans(std::size_t keep) noexcept;
   std::size_t give_back_large(std::size_t keep) noexcept;
-  void report(const mem::slab_store::refused& refused, std::size_t bytes) noexcept;
+  void report(const mem::refused_slot& refused, std::size_t bytes) noexcept;
 
   Upstream* const upstream_;
-  const slabs options_;
-  mem::cached_slabs slabs_;
-  mem::large_blocks large_;
-  shared_ledger large_ledger_;
-  std::atomic<std::size_t> failures_{0};
-  mutable std::atomic<std::size_t> peak_{0};  ///< highest live seen
+  const slab_options<Threads> options_;
+  mem::cached_slabs<Threads> slabs_;
+  large_blocks large_;
+  std::conditional_t<thread_safe, shared_ledger, ledger> large_ledger_;
+  mem::tally<Threads> failures_;
+  mem::tally<Threads> reserved_;      ///< bytes; kept beyond the hysteresis
+  mutable mem::tally<Threads> peak_;  ///< highest live seen
 };
 
 template <class Upstream>
 slab_resource(Upstream*) -> slab_resource<Upstream>;
-template <class Upstream>
-slab_resource(Upstream*, slabs) -> slab_resource<Upstream>;
+template <class Upstream, threads Threads>
+slab_resource(Upstream*, slab_options<Threads>) -> slab_resource<Upstream, Threads>;
 
-template <class Upstream>
-statistics slab_resource<Upstream>::stats() const noexcept {
+template <class Upstream, threads Threads>
+statistics slab_resource<Upstream, Threads>::stats() const noexcept {
   const auto small = slabs_.count();
   const std::size_t spans = slabs_.store().counters().span_bytes;
   const auto large = large_.count();
   statistics figures = large_ledger_.figures();
   figures.upstream = spans + large.live + large.kept;
-  figures.overhead = spans / mem::units_per_span + small.caches + large.live - figures.live;
+  figures.overhead =
+      spans / mem::span_bytes * mem::span::head_units * mem::unit_bytes + small.caches + large.live - figures.live;
   figures.live += small.live;
-  figures.peak = note_peak(figures.live);
+  figures.peak = peak_.raise(figures.live);
   figures.live_blocks += small.allocations - small.deallocations;
   figures.allocations += small.allocations;
-  figures.failures += failures_.load(std::memory_order_relaxed);
+  figures.failures += failures_.get();
   figures.kept = figures.upstream - figures.live - figures.overhead;
   return figures;
 }
 
-template <class Upstream>
-fault slab_resource<Upstream>::check() const noexcept {
+template <class Upstream, threads Threads>
+fault slab_resource<Upstream, Threads>::check() const noexcept {
   if (const char* const wrong = slabs_.store().check(); wrong != nullptr) return {wrong, nullptr};
   return base::check();
 }
 
-template <class Upstream>
-std::size_t slab_resource<Upstream>::trim() noexcept {
+template <class Upstream, threads Threads>
+std::size_t slab_resource<Upstream, Threads>::trim() noexcept {
+  reserved_.set(0);
   report(slabs_.trim(), 0);
   return give_back_spans(0) + give_back_large(0);
 }
 
-template <class Upstream>
-void slab_resource<Upstream>::release() noexcept {
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::release() noexcept {
   for (mem::span* s = slabs_.clear(); s != nullptr;) {
     mem::span* const next = s->next;  // read before the span is gone
     upstream_->deallocate(s, mem::span_bytes, mem::span_bytes);
@@ -191,35 +233,53 @@ void slab_resource<Upstream>::release() noexcept {
   large_ledger_.released();
 }
 
-template <class Upstream>
-void* slab_resource<Upstream>::refill(std::size_t c, std::size_t bytes) {
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::reserve(std::size_t bytes) {
+  // Set first: what other threads give back meanwhile is not sent upstream only to be asked for again.
+  reserved_.raise(bytes);
+  while (slabs_.store().empty_bytes() < bytes) add_span(true);
+}
+
+template <class Upstream, threads Threads>
+void* slab_resource<Upstream, Threads>::refill(std::size_t c, std::size_t bytes) {
   for (;;) {
-    if (void* const block = slabs_.refill(c, bytes); block != nullptr) return block;
+    mem::refused_slot refused;
+    void* const block = slabs_.refill(c, bytes, refused);
+    report(refused, 0);
+    if (block != nullptr) return block;
     // No lock is held: others may add a span at the same time, and one too many is kept for later.
-    try {
-      slabs_.store().add_span(upstream_->allocate(mem::span_bytes, mem::span_bytes));
-      note_peak(slabs_.count().live + large_ledger_.live());
-    } catch (...) {
-      failures_.fetch_add(1, std::memory_order_relaxed);
-      throw;
-    }
+    add_span(false);
+    peak_.raise(slabs_.count().live + large_ledger_.live());
   }
 }
 
-template <class Upstream>
-void slab_resource<Upstream>::flush(std::size_t c, void* p, std::size_t bytes) noexcept {
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::add_span(bool touched) {
+  void* memory = nullptr;
+  try {
+    memory = upstream_->allocate(mem::span_bytes, mem::span_bytes);
+  } catch (...) {
+    failures_.add(1);
+    throw;
+  }
+  if (touched) mem::touch(memory, mem::span_bytes);
+  slabs_.store().add_span(memory);
+}
+
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::flush(std::size_t c, void* p, std::size_t bytes) noexcept {
   report(slabs_.flush(c, p, bytes), bytes);
-  const std::size_t keep = options_.keep_empty;
-  if (slabs_.store().has_excess(keep)) {
+  const std::size_t keep = std::max(options_.keep_empty, reserved_.get());
+  if (slabs_.store().empty_bytes() > keep) {
     give_back_spans(std::max(keep, slabs_.store().counters().span_bytes / 8));
   }
 }
 
-template <class Upstream>
-void* slab_resource<Upstream>::allocate_large(std::size_t bytes, std::size_t alignment) {
-  const std::size_t size = mem::large_blocks::whole(bytes);
+template <class Upstream, threads Threads>
+void* slab_resource<Upstream, Threads>::allocate_large(std::size_t bytes, std::size_t alignment) {
+  const std::size_t size = large_blocks::whole(bytes);
   if (size == 0) {
-    failures_.fetch_add(1, std::memory_order_relaxed);
+    failures_.add(1);
     throw allocation_error(this->name(), bytes, alignment, "no machine has so much memory");
   }
   void* p = large_.reuse(size, alignment);
@@ -227,7 +287,7 @@ void* slab_resource<Upstream>::allocate_large(std::size_t bytes, std::size_t ali
     try {
       p = upstream_->allocate(size, alignment);
     } catch (...) {
-      failures_.fetch_add(1, std::memory_order_relaxed);
+      failures_.add(1);
       throw;
     }
     large_.add(p, size, alignment);
@@ -236,23 +296,15 @@ void* slab_resource<Upstream>::allocate_large(std::size_t bytes, std::size_t ali
   return p;
 }
 
-template <class Upstream>
-void slab_resource<Upstream>::deallocate_large(void* p, std::size_t bytes) noexcept {
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::deallocate_large(void* p, std::size_t bytes) noexcept {
   large_ledger_.taken_back(bytes);
-  large_.keep(p, mem::large_blocks::whole(bytes));
+  large_.keep(p, large_blocks::whole(bytes));
   give_back_large(options_.keep_large);
 }
 
-template <class Upstream>
-std::size_t slab_resource<Upstream>::note_peak(std::size_t live) const noexcept {
-  std::size_t seen = peak_.load(std::memory_order_relaxed);
-  while (live > seen && !peak_.compare_exchange_weak(seen, live, std::memory_order_relaxed)) {
-  }
-  return std::max(seen, live);
-}
-
-template <class Upstream>
-std::size_t slab_resource<Upstream>::give_back_spans(std::size_t keep) noexcept {
+template <class Upstream, threads Threads>
+std::size_t slab_resource<Upstream, Threads>::give_back_spans(std::size_t keep) noexcept {
   std::size_t freed = 0;
   while (void* const span = slabs_.store().remove_empty_span(keep)) {
     upstream_->deallocate(span, mem::span_bytes, mem::span_bytes);
@@ -261,8 +313,8 @@ std::size_t slab_resource<Upstream>::give_back_spans(std::size_t keep) noexcept 
   return freed;
 }
 
-template <class Upstream>
-std::size_t slab_resource<Upstream>::give_back_large(std::size_t keep) noexcept {
+template <class Upstream, threads Threads>
+std::size_t slab_resource<Upstream, Threads>::give_back_large(std::size_t keep) noexcept {
   std::size_t freed = 0;
   while (const mem::large_block* const b = large_.evict(keep)) {
     freed += b->bytes;
@@ -272,13 +324,13 @@ std::size_t slab_resource<Upstream>::give_back_large(std::size_t keep) noexcept 
 }
 
 // The record lies in what goes: all of it is read before the call.
-template <class Upstream>
-void slab_resource<Upstream>::give_back(const mem::large_block& block) noexcept {
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::give_back(const mem::large_block& block) noexcept {
   upstream_->deallocate(block.base, block.bytes, block.alignment);
 }
 
-template <class Upstream>
-void slab_resource<Upstream>::report(const mem::slab_store::refused& refused, std::size_t bytes) noexcept {
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::report(const mem::refused_slot& refused, std::size_t bytes) noexcept {
   if (refused.fault == mem::slab_fault::none) return;
   report_misuse(
       {.layer = this->name(), .sentence = mem::describe(refused.fault), .pointer = refused.slot, .bytes = bytes});

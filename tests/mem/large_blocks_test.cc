@@ -16,9 +16,10 @@ namespace strata::mem {
 namespace {
 
 struct LargeBlocks : testing::Test {
-  static constexpr std::size_t size = large_blocks::quantum;
+  using blocks_type = large_blocks<threads::any>;
+  static constexpr std::size_t size = blocks_type::quantum;
   std::vector<std::vector<std::max_align_t>> memory;
-  large_blocks blocks;
+  blocks_type blocks;
 
   void* fresh(std::size_t bytes = size, std::size_t alignment = 16) {
     memory.emplace_back(bytes / sizeof(std::max_align_t));
@@ -30,13 +31,13 @@ struct LargeBlocks : testing::Test {
 TEST_F(LargeBlocks, WholeBlocksHoldRequestAndRecord) {
   for (const std::size_t bytes :
        {std::size_t{0}, std::size_t{1}, size - sizeof(large_block), size - sizeof(large_block) + 1, size, 100 * size}) {
-    const std::size_t whole = large_blocks::whole(bytes);
+    const std::size_t whole = blocks_type::whole(bytes);
     EXPECT_GE(whole, bytes + sizeof(large_block));
     EXPECT_LT(whole, bytes + sizeof(large_block) + size);
     EXPECT_EQ(whole % size, 0U);
   }
-  EXPECT_EQ(large_blocks::whole(std::numeric_limits<std::size_t>::max()), 0U);
-  EXPECT_EQ(large_blocks::whole(max_object), 0U);
+  EXPECT_EQ(blocks_type::whole(std::numeric_limits<std::size_t>::max()), 0U);
+  EXPECT_EQ(blocks_type::whole(max_object), 0U);
 }
 
 TEST_F(LargeBlocks, ServesTheSameSizeAndAlignmentAgain) {
@@ -54,7 +55,7 @@ TEST_F(LargeBlocks, ServesTheSameSizeAndAlignmentAgain) {
 
 TEST_F(LargeBlocks, EvictsTheOldestBeyondBytesOrPlaces) {
   std::vector<void*> all;
-  for (std::size_t i = 0; i < large_blocks::places + 2; ++i) all.push_back(fresh());
+  for (std::size_t i = 0; i < blocks_type::places + 2; ++i) all.push_back(fresh());
   for (void* const p : all) blocks.keep(p, size);
   const std::size_t plenty = std::size_t{1} << 30;
   EXPECT_EQ(blocks.evict(plenty)->base, all[0]);

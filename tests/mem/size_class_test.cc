@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: every size gets the smallest class that holds it; waste is at most 15 bytes up to 256 and an eighth above;
+// Claims: every size gets the smallest class that holds it; waste is at most 7 bytes up to 128, 15 up to 512, 31 up to 1024 and
+// an eighth above;
 // for every size and alignment the class size is a multiple of the alignment (exhaustive).
 #include <gtest/gtest.h>
 
@@ -23,8 +24,10 @@ TEST(SizeClass, HoldsEverySizeInTheSmallestClassThereIs) {
 TEST(SizeClass, WastesNoMoreThanStated) {
   for (std::size_t bytes = 1; bytes <= size_class::largest; ++bytes) {
     const std::size_t waste = size_class::bytes(size_class::of(bytes)) - bytes;
-    if (bytes <= 256) {
-      ASSERT_LE(waste, 15U) << bytes;
+    if (bytes <= size_class::smallest) {
+      ASSERT_EQ(waste, size_class::smallest - bytes);
+    } else if (bytes <= 1024) {
+      ASSERT_LE(waste, bytes <= 128 ? 7U : bytes <= 512 ? 15U : 31U) << bytes;
     } else {
       ASSERT_LE(waste * 8, bytes) << bytes;
     }

@@ -23,9 +23,11 @@ import strata.mem;
 namespace strata::mem {
 namespace {
 
+using store_type = slab_store<threads::any>;
+
 struct SlabStore : testing::Test {
   test::span_memory memory{span_bytes};
-  std::unique_ptr<slab_store> store = std::make_unique<slab_store>();
+  std::unique_ptr<store_type> store = std::make_unique<store_type>();
 
   void* one(std::size_t c) {
     void* slot = nullptr;
@@ -46,7 +48,7 @@ TEST_F(SlabStore, SaysThatItNeedsASpan) {
 }
 
 TEST_F(SlabStore, GivesUnitsOfAnEmptiedSlabToAnotherClass) {
-  constexpr std::size_t c = size_class::count - 1;  // four slots a slab, seven slabs a span
+  constexpr std::size_t c = size_class::count - 1;  // four slots a slab of sixteen units, seven slabs a span
   std::vector<void*> slots;
   store->add_span(memory.get());
   for (void* slot = nullptr; store->take(c, &slot, 1) == 1;) slots.push_back(slot);
@@ -77,11 +79,11 @@ TEST_F(SlabStore, LeavesOutWhatItCannotTakeBackAndNamesTheFirst) {
   void* const b = one(3);
   void* const c = one(4);
   void* const batch[] = {a, a, c, static_cast<std::byte*>(b) + 8, b};
-  const slab_store::refused refused = store->put(3, batch, 5);
+  const refused_slot refused = store->put(3, batch, 5);
   EXPECT_EQ(refused.slot, a);
   EXPECT_EQ(refused.fault, slab_fault::already_free);
   EXPECT_EQ(store->counters().slots, 1U);
-  EXPECT_EQ(store->put(3, &c, 1).fault, slab_fault::not_a_slot);
+  EXPECT_EQ(store->put(3, &c, 1).fault, slab_fault::other_class);
   EXPECT_EQ(store->check(), nullptr);
   EXPECT_EQ(store->put(4, &c, 1).slot, nullptr);
 }

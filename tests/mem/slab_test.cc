@@ -32,7 +32,7 @@ struct Slab : testing::Test {
 TEST_F(Slab, HandsOutEverySlotOfEveryClassOnceAndTakesItBack) {
   std::mt19937_64 random(7);
   for (std::size_t c = 0; c < size_class::count; ++c) {
-    slab* const s = home->make_slab(c);
+    slab* const s = home->make_slab(c, slab::units_for(c));
     ASSERT_NE(s, nullptr);
     const std::size_t bytes = size_class::bytes(c);
     const std::size_t room = slab::units_for(c) * unit_bytes;
@@ -49,8 +49,8 @@ TEST_F(Slab, HandsOutEverySlotOfEveryClassOnceAndTakesItBack) {
     }
     std::shuffle(slots.begin(), slots.end(), random);
     for (void* const p : slots) {
-      ASSERT_EQ(s->put(p), slab_fault::none);
-      ASSERT_EQ(s->put(p), slab_fault::already_free);
+      ASSERT_EQ(s->put(p, c), slab_fault::none);
+      ASSERT_EQ(s->put(p, c), slab_fault::already_free);
     }
     ASSERT_EQ(s->free, s->slots);
     home->unmake_slab(s);
@@ -61,22 +61,23 @@ TEST_F(Slab, HandsOutEverySlotOfEveryClassOnceAndTakesItBack) {
 TEST_F(Slab, RefusesAddressesBetweenSlotsAndBeyondTheLast) {
   for (const std::size_t c :
        {std::size_t{0}, std::size_t{6}, std::size_t{20}, std::size_t{40}, size_class::count - 1}) {
-    slab* const s = home->make_slab(c);
+    slab* const s = home->make_slab(c, slab::units_for(c));
     (void)take_all(*s);
     const std::size_t bytes = size_class::bytes(c);
     for (std::size_t offset = 0; offset < s->units * unit_bytes; offset += 8) {
       if (offset % bytes == 0 && offset / bytes < s->slots) continue;
-      ASSERT_EQ(s->put(s->base + offset), slab_fault::not_a_slot) << offset;
+      ASSERT_EQ(s->put(s->base + offset, c), slab_fault::inside) << offset;
     }
     home->unmake_slab(s);
   }
 }
 
 TEST_F(Slab, TakesLowestFreeAddressesFirst) {
-  slab* const s = home->make_slab(3);
+  const std::size_t c64 = size_class::of(64);
+  slab* const s = home->make_slab(c64, slab::units_for(c64));
   std::vector<void*> slots = take_all(*s);
   std::reverse(slots.begin(), slots.end());
-  for (const std::size_t i : {700U, 3U, 64U, 65U, 999U}) ASSERT_EQ(s->put(slots[i]), slab_fault::none);
+  for (const std::size_t i : {100U, 3U, 64U, 65U, 250U}) ASSERT_EQ(s->put(slots[i], c64), slab_fault::none);
   void* out[3];
   ASSERT_EQ(s->take(out, 3), 3U);
   EXPECT_EQ(out[2], slots[3]);
@@ -85,25 +86,37 @@ TEST_F(Slab, TakesLowestFreeAddressesFirst) {
   EXPECT_EQ(s->free, 2U);
 }
 
-TEST_F(Slab, ASpanServesSlabsOfOneUnitAndOfFour) {
-  constexpr std::size_t small = 0;
+TEST_F(Slab, ASpanServesSlabsOfOneUnitAndOfSixteen) {
+  constexpr std::size_t small = 20;
   constexpr std::size_t big = size_class::count - 1;
   std::vector<slab*> made;
-  while (slab* const s = home->make_slab(big)) made.push_back(s);
-  EXPECT_EQ(made.size(), 7U);
-  while (slab* const s = home->make_slab(small)) made.push_back(s);
-  EXPECT_EQ(made.size(), 10U);
+  while (slab* const s = home->make_slab(big, 16)) made.push_back(s);
+  ASSERT_EQ(made.size(), 7U) << "the heads take part of the eighth";
+  while (slab* const s = home->make_slab(small, 1)) made.push_back(s);
+  EXPECT_EQ(made.size(), 7U + 16 - span::head_units);
   EXPECT_TRUE(home->is_full());
   std::set<std::byte*> bases;
   for (const slab* s : made) bases.insert(s->base);
   EXPECT_EQ(bases.size(), made.size());
-  for (std::size_t i = 7; i < 10; ++i) home->unmake_slab(made[i]);
-  EXPECT_EQ(home->make_slab(big), nullptr) << "three units in a row are not four";
+  for (std::size_t i = 7; i < made.size(); ++i) home->unmake_slab(made[i]);
+  EXPECT_EQ(home->make_slab(big, 16), nullptr) << "fewer than sixteen units in a row";
   for (std::size_t i = 0; i < 7; ++i) home->unmake_slab(made[i]);
   EXPECT_TRUE(home->is_empty());
 }
 
-TEST(SlabFault, IsASentenceEach) { EXPECT_STRNE(describe(slab_fault::not_a_slot), describe(slab_fault::already_free)); }
+TEST_F(Slab, ASpanWithUnitsSetAsideIsNeverEmpty) {
+  void* const aside = home->set_aside(4);
+  ASSERT_NE(aside, nullptr);
+  EXPECT_FALSE(home->is_empty());
+  std::size_t units = 0;
+  for (const slab* s = nullptr; (s = home->make_slab(20, 1)) != nullptr; ++units) {
+    const auto at = address(s->base) - address(aside);
+    EXPECT_GE(at, 4 * unit_bytes) << "a slab where something else lies";
+  }
+  EXPECT_EQ(units, units_per_span - span::head_units - 4);
+}
+
+TEST(SlabFault, IsASentenceEach) { EXPECT_STRNE(describe(slab_fault::inside), describe(slab_fault::already_free)); }
 
 }  // namespace
 }  // namespace strata::mem

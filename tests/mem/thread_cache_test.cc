@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: a magazine is last in, first out; it takes exactly its capacity; the oldest leave from the bottom; classes do
-// not touch one another; capacities are between 4 and 128 and hold at most 32 KiB or 4 slots.
+// Claims: a magazine is last in, first out; it takes exactly its limit; the oldest leave from the bottom; classes do not
+// touch one another; capacities are between 8 and 128 and hold at most 16 KiB or 8 slots; four misses of one kind double
+// the limit up to the capacity, one of the other kind halves it down to the first; what limits grant adds up.
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -17,6 +18,10 @@ struct ThreadCache : testing::Test {
   std::vector<std::max_align_t> memory =
       std::vector<std::max_align_t>(thread_cache::bytes() / sizeof(std::max_align_t) + 1);
   thread_cache* const cache = thread_cache::format(memory.data());
+
+  void grant_all() {
+    for (std::size_t c = 0; c < size_class::count; ++c) cache->set_limit(c, thread_cache::capacity(c));
+  }
   std::vector<char> slots = std::vector<char>(1 << 16);
 
   void* slot(std::size_t i) { return &slots[i]; }
@@ -30,6 +35,7 @@ TEST_F(ThreadCache, StartsEmpty) {
 }
 
 TEST_F(ThreadCache, TakesItsCapacityInEveryClassAndReturnsItLastFirst) {
+  grant_all();
   for (std::size_t c = 0; c < size_class::count; ++c) {
     for (std::size_t i = 0; i < thread_cache::capacity(c); ++i) ASSERT_TRUE(cache->push(c, slot(c * 128 + i)));
     ASSERT_FALSE(cache->push(c, slot(0)));
@@ -42,6 +48,7 @@ TEST_F(ThreadCache, TakesItsCapacityInEveryClassAndReturnsItLastFirst) {
 }
 
 TEST_F(ThreadCache, DropsTheOldest) {
+  grant_all();
   for (std::size_t i = 0; i < 10; ++i) ASSERT_TRUE(cache->push(2, slot(i)));
   EXPECT_EQ(cache->bottom(2)[0], slot(0));
   cache->drop_oldest(2, 4);
@@ -52,19 +59,52 @@ TEST_F(ThreadCache, DropsTheOldest) {
 }
 
 TEST_F(ThreadCache, IsFilledFromTheBottom) {
+  grant_all();
   for (std::size_t i = 0; i < 3; ++i) cache->bottom(7)[i] = slot(i);
   cache->filled(7, 3);
   EXPECT_EQ(cache->pop(7), slot(2));
   EXPECT_EQ(cache->size(7), 2U);
 }
 
-TEST_F(ThreadCache, KeepsAtMost32KiBOrFourSlots) {
+TEST_F(ThreadCache, KeepsAtMost16KiBOrEightSlots) {
   for (std::size_t c = 0; c < size_class::count; ++c) {
     const std::size_t capacity = thread_cache::capacity(c);
-    EXPECT_GE(capacity, 4U);
+    EXPECT_GE(capacity, 8U);
+    EXPECT_LE(thread_cache::first(c), capacity);
     EXPECT_LE(capacity, 128U);
-    EXPECT_TRUE(capacity == 4 || capacity * size_class::bytes(c) <= (std::size_t{32} << 10));
+    EXPECT_TRUE(capacity == 8 || capacity * size_class::bytes(c) <= (std::size_t{16} << 10));
   }
+}
+
+TEST_F(ThreadCache, StartsWithoutALimitAndThenWithTheFirst) {
+  EXPECT_FALSE(cache->push(0, slot(0)));
+  EXPECT_EQ(cache->missed(0, cache_miss::full), thread_cache::first(0));
+}
+
+TEST_F(ThreadCache, GrowsInAPhaseAndShrinksAtItsEnd) {
+  const std::size_t c = size_class::of(64);
+  cache->set_limit(c, cache->missed(c, cache_miss::empty));
+  const auto miss = [&](cache_miss how) {
+    cache->set_limit(c, cache->missed(c, how));
+    return cache->limit(c);
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(miss(cache_miss::empty), thread_cache::first(c));
+  EXPECT_EQ(miss(cache_miss::empty), 2 * thread_cache::first(c));
+  for (int i = 0; i < 10; ++i) (void)miss(cache_miss::empty);
+  EXPECT_EQ(cache->limit(c), thread_cache::capacity(c));
+  EXPECT_EQ(miss(cache_miss::full), thread_cache::capacity(c) / 2);
+  for (int i = 0; i < 10; ++i) (void)miss(i % 2 == 0 ? cache_miss::empty : cache_miss::full);
+  EXPECT_EQ(cache->limit(c), thread_cache::first(c));
+}
+
+TEST_F(ThreadCache, AddsUpWhatLimitsGrant) {
+  grant_all();
+  std::size_t sum = 0;
+  for (std::size_t c = 0; c < size_class::count; ++c) sum += thread_cache::capacity(c) * size_class::bytes(c);
+  EXPECT_EQ(cache->granted(), sum);
+  for (std::size_t c = 0; c < size_class::count; ++c) cache->set_limit(c, 0);
+  EXPECT_EQ(cache->granted(), 0U);
+  EXPECT_FALSE(cache->push(7, slot(0)));
 }
 
 TEST_F(ThreadCache, CountsBothWays) {

@@ -43,8 +43,14 @@ INSTANTIATE_TEST_SUITE_P(
                         },
                         facts_of<heap_resource<>>(), "heap_resource_coarse"),
                     subject([](upstream* u) { return slab_resource(u); }, facts_of<slab_resource<>>(), "slab_resource"),
-                    subject([](upstream* u) { return slab_resource(u, {.keep_empty = 0, .keep_large = 0}); },
-                            facts_of<slab_resource<>>(), "slab_resource_keeping_nothing")),
+                    subject([](upstream* u) { return slab_resource(u, slabs{.keep_empty = 0, .keep_large = 0}); },
+                            facts_of<slab_resource<>>(), "slab_resource_keeping_nothing"),
+                    subject([](upstream* u) { return slab_resource(u, slabs{.checks = true}); },
+                            facts_of<slab_resource<>>(), "slab_resource_checked"),
+                    subject([](upstream* u) { return slab_resource(u, slabs{.largest = 1024, .cache_bytes = 4096}); },
+                            facts_of<slab_resource<>>(), "slab_resource_small"),
+                    subject([](upstream* u) { return slab_resource(u, unsynchronized_slabs{}); },
+                            facts_of<slab_resource<upstream, threads::one>>(), "slab_resource_unsynchronized")),
     subject_name);
 
 INSTANTIATE_TEST_SUITE_P(

@@ -2,7 +2,8 @@
 // Claims beyond conformance: figures add up, over threads too; blocks freed by another thread, after their thread's
 // end, in destructors of thread_local and static objects; 100 000 thread lives without growth; a resource's end leaves
 // living threads usable; forks while eight threads allocate; everything freed and trimmed is given back; spans and
-// large blocks stay within the hysteresis; a double deallocation is reported when it reaches its slab; upstream is
+// large blocks stay within the hysteresis; a double deallocation is reported when it reaches its slab, and with checks, as
+// every misuse, at once; what was reserved is kept; options that cannot be are refused; upstream is
 // never entered under a lock.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -15,11 +16,13 @@
 #include <memory>
 #include <memory_resource>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "tests/support/failing_resource.h"
 #include "tests/support/recording_resource.h"
 #include "tests/support/sanitizer.h"
 
@@ -94,7 +97,7 @@ TEST(SlabResource, GivesEverythingBackWhenFreedAndTrimmed) {
 
 TEST(SlabResource, KeepsSpansAndLargeBlocksWithinTheHysteresis) {
   test::recording_resource upstream;
-  slab_resource memory(&upstream, {.keep_empty = 4 * mib, .keep_large = 1 * mib});
+  slab_resource memory(&upstream, slabs{.keep_empty = 4 * mib, .keep_large = 1 * mib});
   std::vector<void*> blocks;
   for (int i = 0; i < 10'000; ++i) blocks.push_back(memory.allocate(4096));
   EXPECT_GT(memory.stats().upstream, 40 * mib);
@@ -243,6 +246,170 @@ TEST(SlabResource, ReportsABlockDeallocatedTwiceWhenItReachesItsSlab) {
   EXPECT_EQ(reports[0].pointer, p);
 }
 
+struct reported {
+  reported() {
+    reports.clear();
+    set_misuse_handler(remember);
+  }
+  ~reported() { set_misuse_handler(nullptr); }
+  std::vector<std::string> sentences() const {
+    std::vector<std::string> all;
+    for (const misuse& each : reports) all.emplace_back(each.sentence);
+    return all;
+  }
+};
+
+TEST(SlabResource, ReportsWhatAThreadThatEndedFreedTwice) {
+  memory_type memory{pages{}, slabs{}};
+  void* const p = memory.allocate(64);
+  std::thread([&] {
+    memory.deallocate(p, 64);
+    memory.deallocate(p, 64);
+  }).join();
+  const reported heard;
+  memory.top().trim();
+  EXPECT_EQ(heard.sentences(), (std::vector<std::string>{"the block was deallocated twice"}));
+}
+
+template <class Options>
+void tells_at_once() {
+  stack memory{pages{}, Options{.name = "checked", .checks = true}};
+  auto* const p = static_cast<std::byte*>(memory.allocate(64));
+  auto* const other = static_cast<std::byte*>(memory.allocate(64));
+  static std::byte elsewhere[64];
+  const reported heard;
+  memory.deallocate(elsewhere, 64);
+  memory.deallocate(p, 4000);
+  memory.deallocate(p + 8, 64);
+  EXPECT_EQ(reports.size(), 3U);
+  memory.deallocate(p, 64);
+  EXPECT_EQ(reports.size(), 3U);
+  memory.deallocate(p, 64);
+  EXPECT_EQ(heard.sentences(),
+            (std::vector<std::string>{
+                "not a block of this resource", "deallocated with another size or alignment than it was allocated with",
+                "an address inside a block, or a block deallocated with another size or alignment than it was "
+                "allocated with",
+                "the block was deallocated twice"}));
+  EXPECT_EQ(memory.stats().live_blocks, 1U) << "what was refused changed nothing";
+  memory.deallocate(other, 64);
+  EXPECT_EQ(reports.size(), 4U);
+  EXPECT_FALSE(memory.check().found());
+}
+
+TEST(SlabResource, WithChecksTellsEveryMisuseAtOnce) {
+  tells_at_once<slabs>();
+  tells_at_once<unsynchronized_slabs>();
+}
+
+TEST(SlabResource, WithChecksOneOfManyThreadsMayFreeABlock) {
+  stack memory{pages{}, slabs{.checks = true}};
+  static std::atomic<int> refused;
+  refused = 0;
+  set_misuse_handler([](const misuse&) { ++refused; });
+  for (int round = 0; round < 200; ++round) {
+    void* const p = memory.allocate(48);
+    std::latch start(2);
+    const auto free = [&] {
+      start.arrive_and_wait();
+      memory.deallocate(p, 48);
+    };
+    std::thread a(free);
+    std::thread b(free);
+    a.join();
+    b.join();
+  }
+  set_misuse_handler(nullptr);
+  EXPECT_EQ(refused, 200);
+  EXPECT_EQ(memory.stats().live, 0U);
+  EXPECT_FALSE(memory.check().found());
+}
+
+TEST(SlabResource, HasAFormForOneThreadOverALayerForOneThread) {
+  stack memory{pages{}, heap{}, unsynchronized_slabs{.largest = 1024}};
+  EXPECT_FALSE(decltype(memory)::thread_safe);
+  std::vector<std::pair<void*, std::size_t>> blocks;
+  for (std::size_t i = 0; i < 20'000; ++i) {
+    const std::size_t bytes = i * 37 % 3000;
+    blocks.emplace_back(memory.allocate(bytes), bytes);
+  }
+  EXPECT_FALSE(memory.check().found());
+  for (const auto& [p, bytes] : blocks) memory.deallocate(p, bytes);
+  EXPECT_EQ(memory.stats().live, 0U);
+  expect_sums(memory.top().stats());
+  memory.top().trim();
+  EXPECT_LE(memory.top().stats().upstream, 2 * mib) << "the span with the cache";
+}
+
+TEST(SlabResource, SendsWhatIsLargerThanAskedForUpstream) {
+  test::recording_resource upstream;
+  slab_resource memory(&upstream, slabs{.largest = 512});
+  void* const small = memory.allocate(512);
+  const std::size_t before = memory.stats().upstream;
+  void* const large = memory.allocate(513);
+  EXPECT_EQ(memory.stats().upstream, before + 4096);
+  memory.deallocate(small, 512);
+  memory.deallocate(large, 513);
+}
+
+TEST(SlabResource, RefusesOptionsThatCannotBe) {
+  const auto text = [](const slabs& options) -> std::string {
+    try {
+      const stack memory{pages{}, options};
+    } catch (const std::invalid_argument& refused) {
+      return refused.what();
+    }
+    return "taken";
+  };
+  EXPECT_NE(text({.largest = 65'537}).find("65537"), std::string::npos);
+  EXPECT_NE(text({.slab_bytes = 48 << 10}).find("49152"), std::string::npos);
+  EXPECT_NE(text({.slab_bytes = 2 << 20}).find("1048576"), std::string::npos);
+  EXPECT_EQ(text({.slab_bytes = 1 << 20}), "taken");
+}
+
+TEST(SlabResource, WorksWithEverySlabSizeAndWithoutCaches) {
+  for (std::size_t slab_bytes = 16 << 10; slab_bytes <= mib; slab_bytes *= 2) {
+    stack memory{pages{}, slabs{.slab_bytes = slab_bytes, .cache_bytes = slab_bytes == mib ? 0U : mib}};
+    std::vector<std::pair<void*, std::size_t>> blocks;
+    for (std::size_t bytes = 1; bytes < 65'536; bytes += 1 + bytes / 16) {
+      for (int i = 0; i < 9; ++i) {
+        blocks.emplace_back(memory.allocate(bytes), bytes);
+        std::memset(blocks.back().first, i, bytes);
+      }
+    }
+    EXPECT_FALSE(memory.check().found()) << slab_bytes;
+    for (const auto& [p, bytes] : blocks) memory.deallocate(p, bytes);
+    EXPECT_EQ(memory.stats().live, 0U);
+    EXPECT_FALSE(memory.check().found()) << slab_bytes;
+  }
+}
+
+TEST(SlabResource, KeepsWhatWasReserved) {
+  test::recording_resource upstream;
+  slab_resource memory(&upstream, slabs{.keep_empty = 0});
+  memory.reserve(9 * mib);
+  EXPECT_EQ(memory.stats().upstream, 10 * mib) << "whole spans";
+  const std::size_t asked = memory.stats().upstream;
+  std::vector<void*> blocks;
+  for (int i = 0; i < 2000; ++i) blocks.push_back(memory.allocate(4096));
+  EXPECT_EQ(memory.stats().upstream, asked) << "8 MiB came out of what was reserved";
+  for (void* const p : blocks) memory.deallocate(p, 4096);
+  EXPECT_EQ(memory.stats().upstream, asked);
+  memory.trim();
+  EXPECT_LE(memory.stats().upstream, 2 * mib);
+  expect_sums(memory.stats());
+}
+
+TEST(SlabResource, KeepsWhatItGotWhenReservingFails) {
+  test::failing_resource upstream(std::pmr::new_delete_resource());
+  slab_resource memory(static_cast<std::pmr::memory_resource*>(&upstream), slabs{});
+  upstream.from(3);
+  EXPECT_THROW(memory.reserve(20 * mib), std::bad_alloc);
+  EXPECT_EQ(memory.stats().upstream, 4 * mib);
+  EXPECT_EQ(memory.stats().failures, 1U);
+  expect_sums(memory.stats());
+}
+
 // An upstream that uses the layer above it while it is asked: a lock held across the call would never be got.
 class reentrant final : public std::pmr::memory_resource {
  public:
@@ -270,7 +437,7 @@ class reentrant final : public std::pmr::memory_resource {
 
 TEST(SlabResource, EntersUpstreamWithoutALock) {
   reentrant upstream;
-  slab_resource memory(static_cast<std::pmr::memory_resource*>(&upstream), {.keep_empty = 0, .keep_large = 0});
+  slab_resource memory(static_cast<std::pmr::memory_resource*>(&upstream), slabs{.keep_empty = 0, .keep_large = 0});
   upstream.above = &memory;
   std::vector<void*> blocks;
   for (int i = 0; i < 2000; ++i) blocks.push_back(memory.allocate(4096));
