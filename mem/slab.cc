@@ -19,6 +19,10 @@ constexpr std::uint64_t mask_of(std::size_t units) noexcept {
   return units == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << units) - 1;
 }
 
+constexpr std::size_t aligned_units = size_class::largest / unit_bytes;
+constexpr std::uint64_t every_fourth = 0x1111'1111'1111'1111;
+static_assert(aligned_units == 4);
+
 }  // namespace
 
 const char* describe(slab_fault fault) noexcept {
@@ -82,12 +86,14 @@ span* span::format(void* memory) noexcept {
   return made;
 }
 
-// First of so many adjacent free units, no longer free; 0 when there are none. They do not cross a word.
+// First of so many adjacent free units, no longer free; 0 when there are none. They do not cross a word. Slabs of four
+// and more are aligned to four: slots of 64 KiB, which may have to be aligned so, lie in no others.
 std::size_t span::take_units(std::size_t units) noexcept {
   for (std::size_t w = 0; w < free_units.size(); ++w) {
     // Bit u stays where units u … u + units - 1 are free.
     std::uint64_t starts = free_units[w];
     for (std::size_t n = 1; n < units; n *= 2) starts &= starts >> n;
+    if (units >= aligned_units) starts &= every_fourth;
     if (starts == 0) continue;
     const auto bit = static_cast<std::size_t>(std::countr_zero(starts));
     free_units[w] &= ~(mask_of(units) << bit);

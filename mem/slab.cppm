@@ -13,7 +13,8 @@ import :size_class;
 /// Slabs (Bonwick 1994): pieces of memory cut into equal slots, with a bit for each slot that is free.
 ///
 ///   span     | heads | unit | unit | … | unit |      2 MiB, aligned to its size, so that a mask of an address finds
-///   the heads slab     a power of two of units of 16 KiB, cut into slots from its start
+///   the heads slab     a power of two of units of 16 KiB, cut into slots from its start; of four and more, aligned
+///                      to 64 KiB
 ///
 /// Heads lie apart from slots: a slab of 4 KiB slots wastes nothing, and a wild write into a slot does not reach them.
 /// Nothing is ever written into a free slot.
