@@ -8,7 +8,7 @@ module;
 
 export module bench:comparison;
 
-import :workload;
+import :unit;
 
 /// Figures of every contender in every workload, and how they compare. Absolute figures move with the machine; the
 /// ratios of one run are what counts.

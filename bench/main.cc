@@ -8,16 +8,20 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <fstream>
 #include <random>
 #include <regex>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
+#include "absl/strings/str_format.h"
 
 import bench;
 
@@ -27,6 +31,8 @@ ABSL_FLAG(bool, full, false, "nine rounds of full length, instead of the short f
 ABSL_FLAG(int, rounds, 0, "how often each measurement is made; the median counts");
 ABSL_FLAG(double, share, 0, "of the full number of operations in a measurement");
 ABSL_FLAG(std::uint64_t, seed, 0, "of the order of contenders; chosen by chance and printed");
+ABSL_FLAG(std::string, json, "", "file for everything that was measured");
+ABSL_FLAG(std::string, svg, "", "file for a chart of the ratios");
 ABSL_FLAG(bool, list, false, "only print the names of workloads and contenders");
 
 namespace {
@@ -94,23 +100,43 @@ void list_names() {
   for (const bench::contender& c : bench::contenders()) std::printf("%-16s %s\n", c.name, c.what);
 }
 
-int run() {
-  const bench::plan plan = plan_from_flags();
-  std::printf("seed %llu, %d rounds, %g of the operations\n", static_cast<unsigned long long>(plan.seed), plan.rounds,
-              plan.share);
-  const auto start = std::chrono::steady_clock::now();
+/// Throws when it cannot.
+void write_file(const std::string& path, const std::string& text) {
+  if (path.empty()) return;
+  std::ofstream file(path);
+  file << text;
+  file.close();
+  if (!file) throw std::runtime_error("cannot write " + path);
+}
+
+bench::campaign_result run_all(const bench::plan& plan) {
   progress_line progress;
-  const auto result = bench::run_campaign(plan, [&](const bench::workload* what, const bench::contender& who) {
+  auto result = bench::run_campaign(plan, [&](const bench::workload* what, const bench::contender& who) {
     const std::string name = what == nullptr ? "probe" : what->name;
     progress.show(name + " " + who.name);
     return bench::run_child({kSelf, "measure", name, who.name, std::to_string(plan.share)});
   });
   progress.clear();
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  return result;
+}
+
+int run() {
+  const bench::plan plan = plan_from_flags();
+  bench::run_facts facts{
+      plan.seed, plan.rounds, plan.share, 0, bench::processor_name(), std::thread::hardware_concurrency()};
+  const std::string headline = absl::StrFormat("%d rounds, %g of the operations, on %u of %s", facts.rounds,
+                                               facts.share, facts.processors, facts.processor);
+  std::printf("seed %llu, %s\n", static_cast<unsigned long long>(facts.seed), headline.c_str());
+  std::fflush(stdout);
+  const auto start = std::chrono::steady_clock::now();
+  const bench::campaign_result result = run_all(plan);
+  facts.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (const std::string& sentence : result.left_out) std::printf("%s\n", sentence.c_str());
   std::printf(
       "\nFigures, and ratios to the best peer that threads may share: less is better.\n%s\nPeers\n%s\n%.0f seconds\n",
-      bench::summary_table(result.figures, "slabs").c_str(), bench::peer_table(result.figures).c_str(), took.count());
+      bench::summary_table(result.figures, "slabs").c_str(), bench::peer_table(result.figures).c_str(), facts.seconds);
+  write_file(absl::GetFlag(FLAGS_json), bench::json_document(result.figures, facts, result.left_out));
+  write_file(absl::GetFlag(FLAGS_svg), bench::svg_chart(result.figures, headline));
   return 0;
 }
 

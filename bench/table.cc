@@ -12,33 +12,17 @@ module bench:table.impl;
 import :comparison;
 import :table;
 import :targets;
-import :workload;
+import :unit;
 
 namespace bench {
 namespace {
-
-const char* name_of(unit u) {
-  switch (u) {
-    case unit::nanoseconds:
-      return "ns";
-    case unit::cycles:
-      return "cycles";
-    case unit::ratio:
-      return "ratio";
-  }
-  return "";
-}
-
-std::string number(double figure, unit u) {
-  return absl::StrFormat("%.*f", u == unit::nanoseconds ? 1 : u == unit::ratio ? 2 : 0, figure);
-}
 
 /// Figure and ratio in 17 characters.
 std::string place(const comparison& from, std::size_t row, std::size_t column) {
   const auto figure = from.figure(row, column);
   if (!figure) return absl::StrFormat("%17s", "-");
   const auto ratio = from.ratio(row, column);
-  return absl::StrFormat("%10s%7s", number(*figure, from.rows()[row].counted_in),
+  return absl::StrFormat("%10s%7s", format_figure(*figure, from.rows()[row].counted_in),
                          ratio ? absl::StrFormat("%.2f", *ratio) : "-");
 }
 
@@ -72,7 +56,7 @@ std::string summary_table(const comparison& from, std::string_view judged) {
     const auto& row = from.rows()[r];
     absl::StrAppendFormat(&out, "\n%s", row_head(row));
     const auto best = from.best(r);
-    absl::StrAppendFormat(&out, "%10s %-15s", best ? number(*from.figure(r, *best), row.counted_in) : "-",
+    absl::StrAppendFormat(&out, "%10s %-15s", best ? format_figure(*from.figure(r, *best), row.counted_in) : "-",
                           best ? columns[*best].name : "");
     for (std::size_t c = 0; c < columns.size(); ++c) {
       if (columns[c].peer) continue;

@@ -10,6 +10,7 @@ module;
 export module bench:workload;
 
 import :subject;
+import :unit;
 
 /// What a workload is: a load, set up in some memory, that can run any number of operations.
 export namespace bench {
@@ -26,8 +27,6 @@ class load {
   /// Runs at least one operation, and more than asked for where they come in batches. Returns how many.
   virtual std::uint64_t run(std::uint64_t operations) = 0;
 };
-
-enum class unit : unsigned char { nanoseconds, cycles, ratio };
 
 struct workload {
   const char* name;

@@ -18,6 +18,7 @@ import :prodcons;
 import :strings;
 import :tail;
 import :threads;
+import :unit;
 import :workload;
 import :workloads;
 
