@@ -15,6 +15,7 @@ class json_writer {
   void close(char bracket);  ///< } or ]
   void key(std::string_view name);
   void value(std::string_view text);
+  void value(const char* text) { value(std::string_view(text)); }
   void value(double number);  ///< null when it is no number or infinite
   void value(bool truth);
   void null();
@@ -25,7 +26,6 @@ class json_writer {
     key(name);
     value(what);
   }
-  void field(std::string_view name, const char* text) { field(name, std::string_view(text)); }
 
   [[nodiscard]] const std::string& text() const noexcept { return text_; }
 

@@ -66,7 +66,7 @@ std::vector<const Item*> chosen(std::span<const Item> among, const std::string& 
 bench::plan plan_from_flags() {
   const bool full = absl::GetFlag(FLAGS_full);
   bench::plan plan{chosen(bench::workloads(), absl::GetFlag(FLAGS_workload)),
-                   chosen(bench::contenders(), absl::GetFlag(FLAGS_contender)), full ? 9 : 3, full ? 1.0 : 0.1,
+                   chosen(bench::contenders(), absl::GetFlag(FLAGS_contender)), full ? 9 : 4, full ? 1.0 : 0.1,
                    absl::GetFlag(FLAGS_seed)};
   if (absl::GetFlag(FLAGS_rounds) > 0) plan.rounds = absl::GetFlag(FLAGS_rounds);
   if (absl::GetFlag(FLAGS_share) > 0) plan.share = absl::GetFlag(FLAGS_share);

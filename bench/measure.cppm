@@ -8,7 +8,7 @@ import :workload;
 /// One measurement, in this process: for one that does nothing else.
 export namespace bench {
 
-/// \param share  of the workload's operations, 1 in the full form. A load that is slow is cut off after share x 2 seconds.
+/// \param share  of the workload's operations, 1 in the full form. A load that is slow is cut off after that many seconds.
 [[nodiscard]] outcome measure(const workload& what, const contender& who, double share);
 
 /// Whether the contender is here: absent, or no figures at all.
