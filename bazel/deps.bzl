@@ -57,9 +57,3 @@ def strata_deps():
         path = "/usr/src/googletest",
         build_file = "@strata//third_party:googletest.BUILD",
     )
-    maybe(
-        native.new_local_repository,
-        name = "com_github_google_benchmark",
-        path = "/usr/include/benchmark",
-        build_file = "@strata//third_party:benchmark.BUILD",
-    )

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <functional>
+#include <cstddef>
+#include <memory>
 #include <memory_resource>
 #include <span>
+#include <string_view>
+#include <utility>
 
 module bench:contenders.impl;
 
 import :contenders;
+import :peers;
+import :subject;
 
 import strata.pmr;
 
@@ -15,37 +20,57 @@ namespace sp = strata::pmr;
 namespace bench {
 namespace {
 
-using work_in = std::function<void(std::pmr::memory_resource&)>;
+/// A stack, whose trim() is that of every layer that has one, from the top down.
+template <class... Layers>
+class stack_subject final : public subject {
+ public:
+  [[nodiscard]] std::pmr::memory_resource& memory() noexcept override { return layers_; }
+  void trim() noexcept override {
+    [this]<std::size_t... I>(std::index_sequence<I...>) {
+      (trim(layers_.template get<sizeof...(Layers) - 1 - I>()), ...);
+    }(std::index_sequence_for<Layers...>());
+  }
 
-template <class Resource>
-void in_standard(const work_in& work) {
-  Resource resource;
-  work(resource);
-}
+ private:
+  static void trim(auto& layer) noexcept {
+    if constexpr (requires { layer.trim(); }) layer.trim();
+  }
+
+  sp::stack<Layers...> layers_{Layers{}...};
+};
 
 template <class... Layers>
-void in_stack(const work_in& work) {
-  sp::stack layers{Layers{}...};
-  work(layers);
+std::unique_ptr<subject> open_stack() {
+  return std::make_unique<stack_subject<Layers...>>();
 }
 
 constexpr bool kPeer = true, kShareable = true;
 
 constexpr contender kContenders[] = {
-    {"glibc", "new_delete_resource", kPeer, kShareable,
-     [](const work_in& work) { work(*std::pmr::new_delete_resource()); }},
-    {"std_sync_pool", "synchronized_pool_resource", kPeer, kShareable,
-     in_standard<std::pmr::synchronized_pool_resource>},
-    {"std_pool", "unsynchronized_pool_resource", kPeer, !kShareable,
-     in_standard<std::pmr::unsynchronized_pool_resource>},
-    {"slabs", "strata: pages, slabs", !kPeer, kShareable, in_stack<sp::pages, sp::slabs>},
+    {"glibc", "operator new", kPeer, kShareable, open_glibc},
+    {"mimalloc", "libmimalloc.so.2", kPeer, kShareable, open_mimalloc},
+    {"jemalloc", "libjemalloc.so.2", kPeer, kShareable, open_jemalloc},
+    {"tcmalloc", "libtcmalloc_minimal.so.4 of gperftools", kPeer, kShareable, open_tcmalloc},
+    {"tbb", "libtbbmalloc.so.2", kPeer, kShareable, open_tbb},
+    {"std_sync_pool", "std::pmr::synchronized_pool_resource", kPeer, kShareable, open_std_sync_pool},
+    {"std_pool", "std::pmr::unsynchronized_pool_resource", kPeer, !kShareable, open_std_pool},
+    {"boost_sync_pool", "boost::container::pmr::synchronized_pool_resource", kPeer, kShareable, open_boost_sync_pool},
+    {"boost_pool", "boost::container::pmr::unsynchronized_pool_resource", kPeer, !kShareable, open_boost_pool},
+    {"slabs", "strata: pages, slabs", !kPeer, kShareable, open_stack<sp::pages, sp::slabs>},
     {"sync_heap", "strata: pages, heap, synchronized", !kPeer, kShareable,
-     in_stack<sp::pages, sp::heap, sp::synchronized>},
-    {"heap", "strata: pages, heap", !kPeer, !kShareable, in_stack<sp::pages, sp::heap>},
+     open_stack<sp::pages, sp::heap, sp::synchronized>},
+    {"heap", "strata: pages, heap", !kPeer, !kShareable, open_stack<sp::pages, sp::heap>},
 };
 
 }  // namespace
 
 std::span<const contender> contenders() noexcept { return kContenders; }
+
+const contender* find_contender(std::string_view name) noexcept {
+  for (const contender& c : kContenders) {
+    if (c.name == name) return &c;
+  }
+  return nullptr;
+}
 
 }  // namespace bench

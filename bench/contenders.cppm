@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <functional>
-#include <memory_resource>
+#include <memory>
 #include <span>
+#include <string_view>
 
 export module bench:contenders;
 
-/// Who is compared, each a name and one line that builds it.
+import :subject;
+
+/// Who is compared.
 export namespace bench {
 
 struct contender {
@@ -14,11 +16,14 @@ struct contender {
   const char* what;
   bool peer;       ///< not ours: one to be measured against
   bool shareable;  ///< may be used from several threads at once, and pays for it
-  /// Builds the memory, does the work in it, destroys it.
-  void (*run)(const std::function<void(std::pmr::memory_resource&)>& work);
+  /// Makes the memory. Throws absent.
+  std::unique_ptr<subject> (*open)();
 };
 
 /// Peers first.
 [[nodiscard]] std::span<const contender> contenders() noexcept;
+
+/// Null when there is none of that name.
+[[nodiscard]] const contender* find_contender(std::string_view name) noexcept;
 
 }  // namespace bench

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <memory_resource>
+#include <vector>
 
 export module bench:workload;
+
+import :subject;
+import :unit;
 
 /// What a workload is: a load, set up in some memory, that can run any number of operations.
 export namespace bench {
@@ -19,14 +24,22 @@ class load {
   load& operator=(const load&) = delete;
   virtual ~load() = default;
 
-  virtual void run(std::uint64_t operations) = 0;
+  /// Runs at least one operation, and more than asked for where they come in batches. Returns how many.
+  virtual std::uint64_t run(std::uint64_t operations) = 0;
 };
 
 struct workload {
   const char* name;
-  const char* what;          ///< what one operation is
-  std::uint64_t operations;  ///< in one measurement
-  std::unique_ptr<load> (*make)(std::pmr::memory_resource* memory);
+  const char* what;                    ///< what one operation is, or what is measured
+  std::array<const char*, 3> figures;  ///< names of what comes out, null where there are fewer
+  unit counted_in;
+  unsigned threads;          ///< above one it is timed by the wall clock, else in processor time of its thread
+  std::size_t live;          ///< size of the live set, batch or container; bytes for memory
+  std::uint64_t operations;  ///< in one measurement of the full form
+
+  /// One of these. A load is timed, any other workload measures itself: one number a figure.
+  std::unique_ptr<load> (*make)(std::pmr::memory_resource* memory, std::size_t live);
+  std::vector<double> (*measure)(subject& where, std::size_t live, std::uint64_t operations);
 };
 
 /// Alignment of blocks whose size is left to chance. The pools of libstdc++ 12 misalign blocks of such sizes when asked

@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <memory_resource>
 #include <span>
+#include <string_view>
 
 module bench:workloads.impl;
 
+import :batch;
 import :churn;
 import :containers;
+import :footprint;
 import :pair;
+import :prodcons;
+import :strings;
+import :tail;
+import :threads;
+import :unit;
 import :workload;
 import :workloads;
 
@@ -17,36 +26,130 @@ namespace bench {
 namespace {
 
 using std::pmr::memory_resource;
+using load_maker = std::unique_ptr<load>(memory_resource*, std::size_t);
 
 template <std::size_t Bytes, std::size_t Alignment = alignof(std::max_align_t)>
-std::unique_ptr<load> pair(memory_resource* memory) {
+std::unique_ptr<load> pair(memory_resource* memory, std::size_t /*live*/) {
   return std::make_unique<pair_load>(memory, Bytes, Alignment);
 }
 
-template <std::size_t Live, std::size_t Least, std::size_t Most>
-std::unique_ptr<load> churn(memory_resource* memory) {
-  return std::make_unique<churn_load>(memory, Live, Least, Most);
+template <batch_load::order Order>
+std::unique_ptr<load> batch(memory_resource* memory, std::size_t live) {
+  return std::make_unique<batch_load>(memory, live, 64, Order);
 }
 
-template <class Load, std::size_t Size>
-std::unique_ptr<load> sized(memory_resource* memory) {
-  return std::make_unique<Load>(memory, Size);
+template <std::size_t Least, std::size_t Most>
+std::unique_ptr<load> churn(memory_resource* memory, std::size_t live) {
+  return std::make_unique<churn_load>(memory, live, Least, Most);
 }
 
-constexpr workload kShort[] = {
-    {"pair_16", "allocate and deallocate 16 bytes", 2'000'000, pair<16>},
-    {"pair_64", "allocate and deallocate 64 bytes", 2'000'000, pair<64>},
-    {"pair_256", "allocate and deallocate 256 bytes", 2'000'000, pair<256>},
-    {"pair_1024", "allocate and deallocate 1024 bytes", 2'000'000, pair<1024>},
-    {"pair_32k", "allocate and deallocate 32 KiB", 2'000'000, pair<32768>},
-    {"churn_small", "replace one of 100,000 blocks of 16 to 1024 bytes", 1'000'000, churn<100'000, 16, 1024>},
-    {"churn_large", "replace one of 5,000 blocks of 16 bytes to 64 KiB", 500'000, churn<5'000, 16, 65536>},
-    {"list_queue", "push to and pop from a pmr::list", 2'000'000, sized<list_queue_load, 100>},
-    {"map_random", "insert, find and erase in a pmr::map of 250,000", 200'000, sized<map_random_load, 250'000>},
+template <std::size_t Threads>
+std::unique_ptr<load> threads_churn(memory_resource* memory, std::size_t live) {
+  return std::make_unique<threads_churn_load>(memory, Threads, live, 16, 1024);
+}
+
+std::unique_ptr<load> slots(memory_resource* memory, std::size_t live) {
+  return std::make_unique<slots_load>(memory, 2, live, 16, 1024);
+}
+
+template <std::size_t Least, std::size_t Most>
+std::unique_ptr<load> prodcons(memory_resource* memory, std::size_t live) {
+  return std::make_unique<prodcons_load>(memory, live, Least, Most);
+}
+
+template <class Load>
+std::unique_ptr<load> container(memory_resource* memory, std::size_t live) {
+  return std::make_unique<Load>(memory, live);
+}
+
+constexpr workload timed(const char* name, const char* what, std::size_t live, std::uint64_t operations,
+                         load_maker* make, unsigned threads = 1) {
+  return {name, what, {name}, unit::nanoseconds, threads, live, operations, make, nullptr};
+}
+
+using enum batch_load::order;
+
+constexpr workload kWorkloads[] = {
+    timed("pair_16", "allocate and deallocate 16 bytes", 0, 10'000'000, pair<16>),
+    timed("pair_64", "allocate and deallocate 64 bytes", 0, 10'000'000, pair<64>),
+    timed("pair_256", "allocate and deallocate 256 bytes", 0, 10'000'000, pair<256>),
+    timed("pair_1024", "allocate and deallocate 1024 bytes", 0, 10'000'000, pair<1024>),
+    timed("pair_32k", "allocate and deallocate 32 KiB", 0, 5'000'000, pair<32768>),
+    timed("pair_64_a64", "allocate and deallocate 64 bytes aligned to 64", 0, 10'000'000, pair<64, 64>),
+    timed("pair_4k_a4k", "allocate and deallocate 4 KiB aligned to 4 KiB", 0, 5'000'000, pair<4096, 4096>),
+    timed("batch10k_lifo", "one of 10,000 x 64 bytes allocated, then freed, the last first", 10'000, 5'000'000,
+          batch<lifo>),
+    timed("batch10k_fifo", "one of 10,000 x 64 bytes allocated, then freed, the first first", 10'000, 5'000'000,
+          batch<fifo>),
+    timed("batch10k_random", "one of 10,000 x 64 bytes allocated, then freed in random order", 10'000, 5'000'000,
+          batch<random>),
+    timed("batch1m_lifo", "one of 1,000,000 x 64 bytes allocated, then freed, the last first", 1'000'000, 2'500'000,
+          batch<lifo>),
+    timed("batch1m_fifo", "one of 1,000,000 x 64 bytes allocated, then freed, the first first", 1'000'000, 2'500'000,
+          batch<fifo>),
+    timed("batch1m_random", "one of 1,000,000 x 64 bytes allocated, then freed in random order", 1'000'000, 2'500'000,
+          batch<random>),
+    timed("churn_fixed64", "replace one of 1,000,000 blocks of 64 bytes", 1'000'000, 2'500'000, churn<64, 64>),
+    timed("churn_small", "replace one of 100,000 blocks of 16 to 1024 bytes", 100'000, 5'000'000, churn<16, 1024>),
+    timed("churn_large", "replace one of 5,000 blocks of 16 bytes to 64 KiB", 5'000, 2'500'000, churn<16, 65536>),
+    timed("mt2_churn", "replace one of 1,000 blocks of 16 to 1024 bytes, 2 threads with such a set each", 1'000,
+          10'000'000, threads_churn<2>, 2),
+    timed("mt16_churn", "replace one of 1,000 blocks of 16 to 1024 bytes, 16 threads with such a set each", 1'000,
+          10'000'000, threads_churn<16>, 16),
+    timed("mt2_slots", "replace one of 10,000 blocks of 16 to 1024 bytes that 2 threads share", 10'000, 2'500'000,
+          slots, 2),
+    timed("prodcons_64", "one thread allocates 64 bytes, another deallocates them", 4'096, 2'500'000, prodcons<64, 64>,
+          2),
+    timed("prodcons_mix", "one thread allocates 16 to 1024 bytes, another deallocates them", 4'096, 2'500'000,
+          prodcons<16, 1024>, 2),
+    timed("list_queue", "push to the back of a pmr::list of 100 and pop from its front", 100, 10'000'000,
+          container<list_queue_load>),
+    timed("list_build", "one element of a pmr::list of 1,000,000, built and destroyed", 1'000'000, 2'500'000,
+          container<list_build_load>),
+    timed("map_random", "insert, find and erase random keys in a pmr::map of 1,000,000", 1'000'000, 250'000,
+          container<map_random_load>),
+    timed("umap_strings", "insert, find and erase in an unordered_map of 200,000 pmr::string of 24 to 104", 200'000,
+          500'000, container<umap_strings_load>),
+    timed("vector_strings", "one of 100,000 pmr::string of 24 to 104 in a growing vector, built and destroyed", 100'000,
+          2'500'000, container<vector_strings_load>),
+    {"memory_live",
+     "resident / asked, the live set of churn_small",
+     {"memory_live"},
+     unit::ratio,
+     1,
+     100'000,
+     1'000'000,
+     nullptr,
+     measure_live},
+    {"memory_refill",
+     "resident / asked: 64 MiB of small blocks, nine in ten replaced by larger ones; then all freed and trimmed",
+     {"memory_refill", "memory_empty"},
+     unit::ratio,
+     1,
+     std::size_t{64} << 20,
+     0,
+     nullptr,
+     measure_refill},
+    {"tail",
+     "one allocation in churn_small: median, 99th and 99.9th percentile",
+     {"tail_p50", "tail_p99", "tail_p99.9"},
+     unit::cycles,
+     1,
+     100'000,
+     2'000'000,
+     nullptr,
+     measure_tail},
 };
 
 }  // namespace
 
-std::span<const workload> short_workloads() noexcept { return kShort; }
+std::span<const workload> workloads() noexcept { return kWorkloads; }
+
+const workload* find_workload(std::string_view name) noexcept {
+  for (const workload& w : kWorkloads) {
+    if (w.name == name) return &w;
+  }
+  return nullptr;
+}
 
 }  // namespace bench

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <span>
+#include <string_view>
 
 export module bench:workloads;
 
@@ -9,7 +10,9 @@ import :workload;
 /// The workloads by name.
 export namespace bench {
 
-/// The short form: one thread, the loads in which allocators differ most, a few seconds each.
-[[nodiscard]] std::span<const workload> short_workloads() noexcept;
+[[nodiscard]] std::span<const workload> workloads() noexcept;
+
+/// Null when there is none of that name.
+[[nodiscard]] const workload* find_workload(std::string_view name) noexcept;
 
 }  // namespace bench

@@ -1,61 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: a footprint is measured from outside: memory that keeps what it is given back counts, and this process grows
-// by nothing.
+// Claims: a footprint counts what is live as well as what is kept; it is trimmed before "empty" is taken; what a process
+// has used is seen.
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <memory_resource>
+#include <vector>
 
 import bench;
 import process_usage;
 
 namespace {
 
-bench::footprint of(void (*run)(const std::function<void(std::pmr::memory_resource&)>&)) {
-  return bench::measure_footprint({"under test", "", true, true, run});
-}
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+
+/// Keeps all it ever gave out until it is trimmed.
+class hoarder final : public bench::subject {
+ public:
+  std::pmr::memory_resource& memory() noexcept override { return memory_; }
+  void trim() noexcept override { trimmed = true; }
+  bool trimmed = false;
+
+ private:
+  std::pmr::monotonic_buffer_resource memory_;
+};
 
 TEST(Footprint, CountsWhatIsKeptAsWellAsWhatIsLive) {
-  // Nothing comes back from this one: replacing 1,000,000 of 100,000 blocks leaves eleven times the live bytes.
-  const bench::footprint measured = of([](const auto& work) {
-    std::pmr::monotonic_buffer_resource memory;
-    work(memory);
-  });
-  EXPECT_GT(measured.live, 11.0);
-  EXPECT_GT(measured.refill, 1.9);
+  hoarder once;
+  const std::vector<double> live = bench::measure_live(once, 50'000, 0);
+  ASSERT_EQ(live.size(), 1U);
+  EXPECT_GT(live[0], 0.9);
+  hoarder often;
+  EXPECT_GT(bench::measure_live(often, 50'000, 200'000).at(0), 4.0) << "five times the live set";
 }
 
-TEST(Footprint, IsAtLeastWhatIsLive) {
-  const bench::footprint measured = of([](const auto& work) { work(*std::pmr::new_delete_resource()); });
-  EXPECT_GT(measured.live, 1.0);
-  EXPECT_GT(measured.refill, 1.0);
-}
-
-TEST(Footprint, LeavesThisProcessAlone) {
-  const auto before = process_usage::resident_bytes();
-  of([](const auto& work) { work(*std::pmr::new_delete_resource()); });
-  EXPECT_LT(process_usage::resident_bytes(), before + (std::size_t{8} << 20));
-}
-
-TEST(Footprint, IsNoNumberWhenTheMemoryFails) {
-  const bench::footprint measured = of([](const auto&) { std::_Exit(1); });
-  EXPECT_TRUE(std::isnan(measured.live));
-  EXPECT_TRUE(std::isnan(measured.refill));
+TEST(Footprint, TrimsBeforeItCallsMemoryEmpty) {
+  hoarder kept;
+  const std::vector<double> figures = bench::measure_refill(kept, 16 * kMiB, 0);
+  ASSERT_EQ(figures.size(), 2U);
+  EXPECT_GT(figures[0], 1.7);
+  EXPECT_GT(figures[1], 1.7);
+  EXPECT_TRUE(kept.trimmed);
 }
 
 TEST(ProcessUsage, SeesMemoryThatIsTouched) {
-  constexpr std::size_t bytes = std::size_t{64} << 20;
   const auto before = process_usage::resident_bytes();
   ASSERT_GT(before, 0U);
-  void* block = std::pmr::new_delete_resource()->allocate(bytes);
-  std::memset(block, 1, bytes);
-  EXPECT_GE(process_usage::resident_bytes(), before + bytes / 10 * 9);
-  std::pmr::new_delete_resource()->deallocate(block, bytes);
-  EXPECT_GE(process_usage::peak_resident_bytes(), before + bytes / 10 * 9);
+  void* block = std::pmr::new_delete_resource()->allocate(64 * kMiB);
+  std::memset(block, 1, 64 * kMiB);
+  EXPECT_GE(process_usage::resident_bytes(), before + 57 * kMiB);
+  std::pmr::new_delete_resource()->deallocate(block, 64 * kMiB);
+  EXPECT_GE(process_usage::peak_resident_bytes(), before + 57 * kMiB);
 }
 
 TEST(ProcessUsage, SeesWorkOfThisThread) {

@@ -13,10 +13,10 @@ export namespace bench {
 
 class pair_load final : public load {
  public:
-  pair_load(std::pmr::memory_resource* memory, std::size_t bytes, std::size_t alignment)
-      : memory_(opaque(memory)), bytes_(bytes), alignment_(alignment) {}
+  /// Throws cannot where blocks do not come aligned.
+  pair_load(std::pmr::memory_resource* memory, std::size_t bytes, std::size_t alignment);
 
-  void run(std::uint64_t operations) override;
+  std::uint64_t run(std::uint64_t operations) override;
 
  private:
   std::pmr::memory_resource* memory_;

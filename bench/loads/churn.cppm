@@ -16,11 +16,12 @@ export namespace bench {
 class churn_load final : public load {
  public:
   /// Sets up `live` blocks, of `least` to `most` bytes.
-  churn_load(std::pmr::memory_resource* memory, std::size_t live, std::size_t least, std::size_t most);
+  churn_load(std::pmr::memory_resource* memory, std::size_t live, std::size_t least, std::size_t most,
+             std::uint64_t seed = 1);
   ~churn_load() override;
 
   /// One operation deallocates a block and allocates another.
-  void run(std::uint64_t operations) override;
+  std::uint64_t run(std::uint64_t operations) override;
 
  private:
   struct block {
@@ -30,7 +31,7 @@ class churn_load final : public load {
   block allocate();
 
   std::pmr::memory_resource* memory_;
-  random_numbers random_{1};
+  random_numbers random_;
   log_uniform_sizes sizes_;
   std::vector<block> blocks_;
 };

@@ -18,11 +18,22 @@ namespace bench {
 list_queue_load::list_queue_load(std::pmr::memory_resource* memory, std::size_t length)
     : queue_(length, 0, opaque(memory)) {}
 
-void list_queue_load::run(std::uint64_t operations) {
+std::uint64_t list_queue_load::run(std::uint64_t operations) {
   for (std::uint64_t i = 0; i < operations; ++i) {
     queue_.push_back(i);
     queue_.pop_front();
   }
+  return operations;
+}
+
+std::uint64_t list_build_load::run(std::uint64_t operations) {
+  std::uint64_t done = 0;
+  do {
+    std::pmr::list<std::uint64_t> built(memory_);
+    for (std::size_t i = 0; i < length_; ++i) built.push_back(i);
+    done += length_;
+  } while (done < operations);
+  return done;
 }
 
 map_random_load::map_random_load(std::pmr::memory_resource* memory, std::size_t keys)
@@ -33,7 +44,7 @@ map_random_load::map_random_load(std::pmr::memory_resource* memory, std::size_t 
   }
 }
 
-void map_random_load::run(std::uint64_t operations) {
+std::uint64_t map_random_load::run(std::uint64_t operations) {
   for (std::uint64_t i = 0; i < operations; ++i) {
     const std::uint64_t key = random_.next();
     map_.emplace(key, i);
@@ -43,6 +54,7 @@ void map_random_load::run(std::uint64_t operations) {
     map_.erase(old);
     old = key;
   }
+  return operations;
 }
 
 }  // namespace bench

@@ -13,8 +13,9 @@ import :workload;
 
 namespace bench {
 
-churn_load::churn_load(std::pmr::memory_resource* memory, std::size_t live, std::size_t least, std::size_t most)
-    : memory_(opaque(memory)), sizes_(least, most), blocks_(live) {
+churn_load::churn_load(std::pmr::memory_resource* memory, std::size_t live, std::size_t least, std::size_t most,
+                       std::uint64_t seed)
+    : memory_(opaque(memory)), random_(seed), sizes_(least, most), blocks_(live) {
   for (block& b : blocks_) b = allocate();
 }
 
@@ -22,12 +23,13 @@ churn_load::~churn_load() {
   for (const block& b : blocks_) memory_->deallocate(b.at, b.bytes, any_size_alignment);
 }
 
-void churn_load::run(std::uint64_t operations) {
+std::uint64_t churn_load::run(std::uint64_t operations) {
   for (std::uint64_t i = 0; i < operations; ++i) {
     block& chosen = blocks_[random_.below(blocks_.size())];
     memory_->deallocate(chosen.at, chosen.bytes, any_size_alignment);
     chosen = allocate();
   }
+  return operations;
 }
 
 inline churn_load::block churn_load::allocate() {

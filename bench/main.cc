@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Strata's stacks beside their peers: the same workloads through the same memory_resource*, with ratios. A process of
+// its own makes each measurement: this program again, called `resources measure workload contender share`.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <random>
+#include <regex>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/strings/str_format.h"
+
+import bench;
+
+ABSL_FLAG(std::string, workload, "", "regular expression: only workloads in whose name it is found");
+ABSL_FLAG(std::string, contender, "", "regular expression: only contenders in whose name it is found");
+ABSL_FLAG(bool, full, false, "nine rounds of full length, instead of the short form");
+ABSL_FLAG(int, rounds, 0, "how often each measurement is made; the median counts");
+ABSL_FLAG(double, share, 0, "of the full number of operations in a measurement");
+ABSL_FLAG(std::uint64_t, seed, 0, "of the order of contenders; chosen by chance and printed");
+ABSL_FLAG(std::string, json, "", "file for everything that was measured");
+ABSL_FLAG(std::string, svg, "", "file for a chart of the ratios");
+ABSL_FLAG(bool, list, false, "only print the names of workloads and contenders");
+
+namespace {
+
+constexpr const char* kSelf = "/proc/self/exe";
+
+/// The child's part.
+int measure_here(const std::vector<std::string>& arguments) {
+  const bench::workload* const what = bench::find_workload(arguments[0]);
+  const bench::contender* const who = bench::find_contender(arguments[1]);
+  if (who == nullptr || (what == nullptr && arguments[0] != "probe")) {
+    std::fprintf(stderr, "no such workload or contender: %s %s\n", arguments[0].c_str(), arguments[1].c_str());
+    return 2;
+  }
+  const bench::outcome result =
+      what == nullptr ? bench::probe(*who) : bench::measure(*what, *who, std::strtod(arguments[2].c_str(), nullptr));
+  std::fputs(bench::to_line(result).c_str(), stdout);
+  return 0;
+}
+
+template <class Item>
+std::vector<const Item*> chosen(std::span<const Item> among, const std::string& expression) {
+  const std::regex wanted(expression);
+  std::vector<const Item*> result;
+  for (const Item& item : among) {
+    if (std::regex_search(item.name, wanted)) result.push_back(&item);
+  }
+  return result;
+}
+
+bench::plan plan_from_flags() {
+  const bool full = absl::GetFlag(FLAGS_full);
+  bench::plan plan{chosen(bench::workloads(), absl::GetFlag(FLAGS_workload)),
+                   chosen(bench::contenders(), absl::GetFlag(FLAGS_contender)), full ? 9 : 4, full ? 1.0 : 0.1,
+                   absl::GetFlag(FLAGS_seed)};
+  if (absl::GetFlag(FLAGS_rounds) > 0) plan.rounds = absl::GetFlag(FLAGS_rounds);
+  if (absl::GetFlag(FLAGS_share) > 0) plan.share = absl::GetFlag(FLAGS_share);
+  if (plan.seed == 0) plan.seed = std::random_device()();
+  return plan;
+}
+
+/// What goes on, on standard error: on a terminal a line that is rewritten, elsewhere a line now and then.
+class progress_line {
+ public:
+  void show(const std::string& what) {
+    ++shown_;
+    if (terminal_) {
+      std::fprintf(stderr, "\r%d: %s\033[K", shown_, what.c_str());
+    } else if (shown_ % 100 == 0) {
+      std::fprintf(stderr, "%d measurements\n", shown_);
+    }
+  }
+  void clear() const {
+    if (terminal_) std::fputs("\r\033[K", stderr);
+  }
+
+ private:
+  bool terminal_ = ::isatty(STDERR_FILENO) == 1;
+  int shown_ = 0;
+};
+
+void list_names() {
+  for (const bench::workload& w : bench::workloads()) std::printf("%-16s %s\n", w.name, w.what);
+  std::printf("\n");
+  for (const bench::contender& c : bench::contenders()) std::printf("%-16s %s\n", c.name, c.what);
+}
+
+/// Throws when it cannot.
+void write_file(const std::string& path, const std::string& text) {
+  if (path.empty()) return;
+  std::ofstream file(path);
+  file << text;
+  file.close();
+  if (!file) throw std::runtime_error("cannot write " + path);
+}
+
+bench::campaign_result run_all(const bench::plan& plan) {
+  progress_line progress;
+  auto result = bench::run_campaign(plan, [&](const bench::workload* what, const bench::contender& who) {
+    const std::string name = what == nullptr ? "probe" : what->name;
+    progress.show(name + " " + who.name);
+    return bench::run_child({kSelf, "measure", name, who.name, std::to_string(plan.share)});
+  });
+  progress.clear();
+  return result;
+}
+
+int run() {
+  const bench::plan plan = plan_from_flags();
+  bench::run_facts facts{
+      plan.seed, plan.rounds, plan.share, 0, bench::processor_name(), std::thread::hardware_concurrency()};
+  const std::string headline = absl::StrFormat("%d rounds, %g of the operations, on %u of %s", facts.rounds,
+                                               facts.share, facts.processors, facts.processor);
+  std::printf("seed %llu, %s\n", static_cast<unsigned long long>(facts.seed), headline.c_str());
+  std::fflush(stdout);
+  const auto start = std::chrono::steady_clock::now();
+  const bench::campaign_result result = run_all(plan);
+  facts.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  for (const std::string& sentence : result.left_out) std::printf("%s\n", sentence.c_str());
+  std::printf(
+      "\nFigures, and ratios to the best peer that threads may share: less is better.\n%s\nPeers\n%s\n%.0f seconds\n",
+      bench::summary_table(result.figures, "slabs").c_str(), bench::peer_table(result.figures).c_str(), facts.seconds);
+  write_file(absl::GetFlag(FLAGS_json), bench::json_document(result.figures, facts, result.left_out));
+  write_file(absl::GetFlag(FLAGS_svg), bench::svg_chart(result.figures, headline));
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 5 && std::string_view(argv[1]) == "measure") return measure_here({argv[2], argv[3], argv[4]});
+  absl::SetProgramUsageMessage("measures Strata's stacks and their peers; see bench/README.md");
+  if (absl::ParseCommandLine(argc, argv).size() > 1) {
+    std::fputs("only flags are known, see --help\n", stderr);
+    return 2;
+  }
+  if (absl::GetFlag(FLAGS_list)) {
+    list_names();
+    return 0;
+  }
+  try {
+    return run();
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+    return 1;
+  }
+}

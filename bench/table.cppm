@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <string>
+#include <string_view>
+
+export module bench:table;
+
+import :comparison;
+
+/// A comparison as text.
+export namespace bench {
+
+/// Strata's contenders beside the best peer of each row, and for `judged` whether it meets its targets.
+[[nodiscard]] std::string summary_table(const comparison& from, std::string_view judged);
+
+/// Every peer, with its ratio to the best.
+[[nodiscard]] std::string peer_table(const comparison& from);
+
+}  // namespace bench

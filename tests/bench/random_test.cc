@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Claims: chance is the same in every run, and spreads as it should.
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <vector>
+
+import bench;
+
+namespace {
+
+TEST(RandomNumbers, AreTheSameInEveryRunAndSpreadEvenly) {
+  bench::random_numbers a(7);
+  bench::random_numbers b(7);
+  std::vector<int> hits(10);
+  for (int i = 0; i < 100'000; ++i) {
+    const std::size_t number = a.below(10);
+    ASSERT_EQ(number, b.below(10));
+    ++hits.at(number);
+  }
+  for (const int hit : hits) {
+    EXPECT_GT(hit, 9'500);
+    EXPECT_LT(hit, 10'500);
+  }
+}
+
+TEST(LogUniformSizes, GiveEachDoublingTheSameShare) {
+  const bench::log_uniform_sizes sizes(16, 1024);
+  bench::random_numbers random(7);
+  std::vector<int> hits(6);
+  for (int i = 0; i < 60'000; ++i) {
+    const std::size_t bytes = sizes.pick(random);
+    std::size_t doubling = 0;
+    while (doubling < 5 && bytes >= std::size_t{32} << doubling) ++doubling;
+    ++hits[doubling];
+  }
+  for (const int hit : hits) {
+    EXPECT_GT(hit, 9'000);
+    EXPECT_LT(hit, 11'000);
+  }
+}
+
+}  // namespace

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Claims: the tables show figures with ratios to the best peer, and whether targets are met; what was not measured
+// shows as such. Every target is of a row that there is.
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <set>
+#include <string>
+
+import bench;
+
+namespace {
+
+using bench::unit;
+
+bench::comparison figures() {
+  bench::comparison from(
+      {{"slow", "", true, true}, {"fast", "", true, true}, {"slabs", "", false, false}, {"heap", "", false, false}},
+      {{"pair_16", "", unit::nanoseconds},
+       {"memory_live", "", unit::ratio},
+       {"never", "", unit::cycles},
+       {"other", "", unit::cycles}});
+  from.add("pair_16", "slow", 40);
+  from.add("pair_16", "fast", 20);
+  from.add("pair_16", "slabs", 15);
+  from.add("memory_live", "slow", 1);
+  from.add("memory_live", "slabs", 1.25);
+  from.add("other", "heap", 100);
+  return from;
+}
+
+TEST(Table, ShowsOursBesideTheBestPeerAndTheTargets) {
+  EXPECT_EQ(bench::summary_table(figures(), "slabs"),
+            "                         best peer                           slabs         target             heap\n"
+            "pair_16         ns           20.0 fast                 15.0   0.75  x 0.75 met                   -\n"
+            "memory_live     ratio        1.00 slow                 1.25   1.25    1.08 missed                -\n"
+            "other           cycles          -                                -                      100      -\n");
+}
+
+TEST(Table, ShowsEveryPeer) {
+  EXPECT_EQ(bench::peer_table(figures()),
+            "                                    slow             fast\n"
+            "pair_16         ns           40.0   2.00      20.0   1.00\n"
+            "memory_live     ratio        1.00   1.00                -\n"
+            "other           cycles                 -                -\n");
+}
+
+TEST(Targets, AreOfRowsThatThereAre) {
+  std::set<std::string> rows;
+  std::size_t targets = 0;
+  for (const bench::workload& w : bench::workloads()) {
+    for (const char* figure : w.figures) {
+      if (figure == nullptr) continue;
+      EXPECT_TRUE(rows.insert(figure).second) << figure << " twice";
+      targets += bench::find_target(figure) ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(targets, rows.size() - 1) << "all but tail_p99.9";
+  EXPECT_FALSE(bench::find_target("nothing"));
+}
+
+}  // namespace
