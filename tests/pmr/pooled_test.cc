@@ -110,10 +110,11 @@ TEST(Pooled, AlignsOverAlignedClasses) {
 }
 
 TEST(Pooled, TakesBackTheRoomOfWhatCouldNotBeConstructed) {
+  const std::size_t before = bomb::pool().stats().allocations;
   EXPECT_THROW(delete new bomb(true), std::runtime_error);
   EXPECT_THROW(delete new (std::nothrow) bomb(true), std::runtime_error);
   EXPECT_EQ(pooled_objects<bomb>(), 0U);
-  EXPECT_EQ(bomb::pool().stats().allocations, 2U);
+  EXPECT_EQ(bomb::pool().stats().allocations, before + 2);
   delete new bomb(false);
 }
 
