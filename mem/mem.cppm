@@ -13,6 +13,7 @@ export import :large_blocks;
 export import :lifo;
 export import :list;
 export import :mutex;
+export import :owned_blocks;
 export import :page_run;
 export import :size_class;
 export import :slab;

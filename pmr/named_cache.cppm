@@ -21,19 +21,21 @@ import strata.mem;
 /// Role           keeper: takes chunks, hands out items
 /// Upstream       borrowed, never null, outlives this object; called from any thread, outside every lock; must not ask
 ///                this object
-/// Owns           its chunks, until destruction
+/// Owns           its chunks and the blocks that are no items, until destruction
 /// Thread safety  every member from any thread
 /// Alignment      of items `alignment`; of other blocks what upstream honours
-/// Size           blocks that fit an item, in size and alignment, are items; others come from upstream as they are
+/// Size           blocks that fit an item, in size and alignment, are items; others come from upstream, one by one
 /// Complexity     O(1), however many items are free; a chunk's slots are linked when it comes
 /// Overhead       4 bytes an item, what rounding a chunk to a power of two leaves; above eight chunks a table of 16 to
-///                64 bytes a chunk
+///                64 bytes a chunk. Other blocks: 48 bytes, or their alignment if that is more, and a lock
 /// Throws         what upstream throws; allocation_error when growing failed in the thread waited for, and for what
 ///                cannot be; nothing has changed
-/// Deallocate     noexcept; size and alignment as allocated. A second time, and pointers that are no item, are misuse
+/// Deallocate     noexcept; size and alignment as allocated. A second time, a pointer that is no item and a wrong size
+/// of
+///                others are misuse
 /// Equality       identity
 /// Fork           the child can allocate and deallocate at once; items that other threads had in hand stay out
-/// Exit           destruction gives the chunks back, live items or not; live_at_end says whether those are misuse
+/// Exit           destruction gives everything back, live or not; live_at_end says whether those are misuse
 /// Signals        not for signal handlers
 /// Composes       above a thread-safe layer
 ///
@@ -142,7 +144,7 @@ class named_cache : public direct_layer<named_cache<Upstream>> {
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
     if (!fits(bytes, alignment)) [[unlikely]] {
-      return deallocate_other(p, bytes, alignment);
+      return deallocate_other(p, bytes);
     }
     const mem::slot_fault fault = slots_.put(p);
     if (fault != mem::slot_fault::none) [[unlikely]] {
@@ -155,13 +157,16 @@ class named_cache : public direct_layer<named_cache<Upstream>> {
   [[nodiscard]] bool array_bytes(std::size_t n, std::size_t& bytes) const noexcept;
   void* grow(bool take_one);
   [[nodiscard, gnu::noinline]] void* allocate_other(std::size_t bytes, std::size_t alignment);
-  [[gnu::noinline]] void deallocate_other(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  [[gnu::noinline]] void deallocate_other(void* p, std::size_t bytes) noexcept;
+  void give_back(const mem::owned_block& block) noexcept;
+  void report_size(const void* p, std::size_t bytes) const noexcept;
 
   Upstream* const upstream_;
   const cache options_;
   mem::slot_pool slots_;
   mem::growth growth_;                  ///< who adds to slots_
-  shared_ledger others_;                ///< blocks that are no items
+  mem::owned_blocks other_blocks_;      ///< blocks that are no items
+  shared_ledger others_;                ///< the same, as asked for
   std::atomic<std::size_t> unused_{0};  ///< bytes of live items that were not asked for
   std::atomic<std::size_t> failures_{0};
 };
@@ -175,6 +180,11 @@ template <class Upstream>
 named_cache<Upstream>::~named_cache() {
   if (options_.live_at_end_is_misuse && slots_.count().out != 0) {
     report_misuse({.layer = this->name(), .sentence = "destroyed with live items: their chunks are gone"});
+  }
+  for (const mem::owned_block* b = other_blocks_.clear(); b != nullptr;) {
+    const mem::owned_block* const next = b->next;  // read before the block is gone
+    give_back(*b);
+    b = next;
   }
   while (void* const chunk = slots_.remove_chunk()) upstream_->deallocate(chunk, chunk_bytes(), chunk_bytes());
   for (auto t = slots_.chunks().remove_table(); t.memory != nullptr; t = slots_.chunks().remove_table()) {
@@ -252,24 +262,22 @@ void* named_cache<Upstream>::alloc_array(std::size_t n) {
 template <class Upstream>
 void named_cache<Upstream>::free_array(void* p, std::size_t n) noexcept {
   if (p == nullptr) return;
-  if (n == 1) return recycle(p);
-  std::size_t bytes = 0;
-  if (!array_bytes(n, bytes) || slots_.chunks().find(p) != mem::chunk_table::none) {
-    return report_misuse({.layer = this->name(),
-                          .sentence = "an array is freed with another number of items than it has",
-                          .pointer = p,
-                          .bytes = bytes,
-                          .alignment = options_.alignment});
-  }
-  deallocate_other(p, bytes, options_.alignment);
+  // One that lies in a chunk is an item, one that does not is none.
+  const bool is_item = slots_.chunks().find(p) != mem::chunk_table::none;
+  std::size_t bytes = mem::max_object;
+  if (is_item && n == 1) return recycle(p);
+  if (is_item || n == 1 || !array_bytes(n, bytes)) return report_size(p, bytes);
+  deallocate_other(p, bytes);
 }
 
 template <class Upstream>
 void* named_cache<Upstream>::allocate_other(std::size_t bytes, std::size_t alignment) {
+  const std::size_t whole = mem::owned_blocks::whole(bytes, alignment);
   try {
-    void* const p = upstream_->allocate(bytes, alignment);
+    if (whole == 0) throw allocation_error(this->name(), bytes, alignment, "no machine has so much memory");
+    void* const base = upstream_->allocate(whole, mem::owned_blocks::whole_alignment(alignment));
     others_.handed_out(bytes);
-    return p;
+    return other_blocks_.add(base, bytes, alignment);
   } catch (...) {
     failures_.fetch_add(1, std::memory_order_relaxed);
     throw;
@@ -277,9 +285,26 @@ void* named_cache<Upstream>::allocate_other(std::size_t bytes, std::size_t align
 }
 
 template <class Upstream>
-void named_cache<Upstream>::deallocate_other(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+void named_cache<Upstream>::deallocate_other(void* p, std::size_t bytes) noexcept {
+  const mem::owned_block* const b = other_blocks_.remove(p, bytes);
+  if (b == nullptr) return report_size(p, bytes);
   others_.taken_back(bytes);
-  upstream_->deallocate(p, bytes, alignment);
+  give_back(*b);
+}
+
+// The record lies in what goes: all of it is read before the call.
+template <class Upstream>
+void named_cache<Upstream>::give_back(const mem::owned_block& block) noexcept {
+  upstream_->deallocate(block.base, block.bytes, block.alignment);
+}
+
+template <class Upstream>
+void named_cache<Upstream>::report_size(const void* p, std::size_t bytes) const noexcept {
+  report_misuse({.layer = this->name(),
+                 .sentence = "a block or an array comes back with another size than it has",
+                 .pointer = p,
+                 .bytes = bytes,
+                 .alignment = options_.alignment});
 }
 
 template <class Upstream>
@@ -287,7 +312,7 @@ statistics named_cache<Upstream>::stats() const noexcept {
   const mem::slot_pool::figures items = slots_.count();
   const std::size_t unused = unused_.load(std::memory_order_relaxed);
   statistics figures = others_.figures();
-  figures.upstream = figures.live + slots_.chunks().count() * chunk_bytes() + slots_.chunks().table_bytes();
+  figures.upstream = other_blocks_.bytes() + slots_.chunks().count() * chunk_bytes() + slots_.chunks().table_bytes();
   figures.kept = (items.slots - items.out) * item_stride();
   figures.live += items.out * item_bytes() - unused;
   figures.peak += items.peak * item_bytes();

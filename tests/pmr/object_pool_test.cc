@@ -307,7 +307,7 @@ TEST_F(ObjectPool, SaysOneSentenceForEachMisuseAndGoesOn) {
   EXPECT_STREQ(reports[2].sentence, "the pointer is no slot of this pool");
   EXPECT_EQ(reports[2].pointer, &pool);
   EXPECT_STREQ(reports[3].sentence, "the pointer is no slot of this pool");
-  EXPECT_STREQ(reports[4].sentence, "an array is freed with another number of items than it has");
+  EXPECT_STREQ(reports[4].sentence, "a block or an array comes back with another size than it has");
   EXPECT_EQ(pool.stats().live_blocks, 1U);
   EXPECT_TRUE(pool.is_live(q));
   expect_sums(pool);
@@ -360,6 +360,7 @@ TEST_F(ObjectPool, TakesBackTheRoomOfWhatCouldNotBeConstructed) {
 }
 
 TEST_F(ObjectPool, GivesArraysOfAdjacentItems) {
+  set_misuse_handler(remember);
   named_cache cache(&upstream, {.name = "items", .item_bytes = 20, .alignment = 8});
   EXPECT_EQ(cache.item_stride(), 24U);
   for (const std::size_t n : {0U, 1U, 2U, 31U, 33U, 5000U}) {
@@ -367,11 +368,19 @@ TEST_F(ObjectPool, GivesArraysOfAdjacentItems) {
     ASSERT_NE(p, nullptr);
     std::memset(p, 0x5A, n * cache.item_stride() - (n == 1 ? 4 : 0));
     expect_sums(cache);
+    if (n > 1) {
+      cache.free_array(p, n - 1);
+      cache.free_array(p, n + 1);
+      EXPECT_EQ(reports.size(), 2U);
+      reports.clear();
+    }
     cache.free_array(p, n);
   }
+  EXPECT_TRUE(reports.empty());
+  (void)cache.alloc_array(3);  // goes back when the cache ends
   cache.free_array(nullptr, 3);
   EXPECT_THROW((void)cache.alloc_array(static_cast<std::size_t>(-1) / 16), std::bad_alloc);
-  EXPECT_EQ(cache.stats().live, 0U);
+  EXPECT_EQ(cache.stats().live, 72U);
   expect_sums(cache);
 }
 
