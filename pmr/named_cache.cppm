@@ -30,9 +30,8 @@ import strata.mem;
 ///                64 bytes a chunk. Other blocks: 48 bytes, or their alignment if that is more, and a lock
 /// Throws         what upstream throws; allocation_error when growing failed in the thread waited for, and for what
 ///                cannot be; nothing has changed
-/// Deallocate     noexcept; size and alignment as allocated. A second time, a pointer that is no item and a wrong size
-/// of
-///                others are misuse
+/// Deallocate     noexcept; size and alignment as allocated. Twice, a pointer that is no item, another size than
+///                that of a block that is none: misuse
 /// Equality       identity
 /// Fork           the child can allocate and deallocate at once; items that other threads had in hand stay out
 /// Exit           destruction gives everything back, live or not; live_at_end says whether those are misuse
