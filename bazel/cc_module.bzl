@@ -12,15 +12,8 @@ position independent: it serves executables and shared libraries, and linking an
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_test")
 load(":compile.bzl", "ModuleInfo", "clang", "compile_unit", "imported_modules", "module_rule", "script")
 
-# An interface goes to an object and to a reduced BMI. Each action runs in a directory of its own, so a BMI brings its source along for
-# what an importer's compiler wants to show of it.
-_INTERFACE = [
-    "-x",
-    "c++-module",
-    "-fexperimental-modules-reduced-bmi",
-    "-Xclang",
-    "-fmodules-embed-all-files",
-]
+# An interface goes to an object and to a reduced BMI.
+_INTERFACE = ["-x", "c++-module", "-fexperimental-modules-reduced-bmi"]
 
 def _declare(ctx, source, extension):
     return ctx.actions.declare_file("_modules/{}/{}.{}".format(ctx.label.name, source.basename, extension))
@@ -95,7 +88,7 @@ def _cc_module_impl(ctx):
         more_outputs = [bmi],
         inputs = checks,
     )
-    bmis = depset([struct(name = ctx.attr.module, file = bmi)], transitive = [bmis])
+    bmis = depset([struct(name = ctx.attr.module, file = bmi, source = ctx.file.interface)], transitive = [bmis])
     objects = [object] + _compile_all(ctx, compiler, ctx.files.impl, headers, bmis)
 
     units = [

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# check_primary.sh OUT PRIMARY PARTITION…: writes OUT if PRIMARY says `export import :PARTITION;` for each. The compiler does not notice
-# a partition that is built into a module but not re-exported: importers just do not see its names.
+# check_primary.sh OUT PRIMARY PARTITION…: writes OUT if PRIMARY says `export import :PARTITION;` for each. The
+# compiler does not notice a partition that is built into a module but not re-exported: importers just do not see it.
 out=$1 primary=$2
 shift 2
 failed=

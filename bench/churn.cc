@@ -19,20 +19,20 @@ churn_load::churn_load(std::pmr::memory_resource* memory, std::size_t live, std:
 }
 
 churn_load::~churn_load() {
-  for (const block& b : blocks_) memory_->deallocate(b.at, b.bytes);
+  for (const block& b : blocks_) memory_->deallocate(b.at, b.bytes, any_size_alignment);
 }
 
 void churn_load::run(std::uint64_t operations) {
   for (std::uint64_t i = 0; i < operations; ++i) {
     block& chosen = blocks_[random_.below(blocks_.size())];
-    memory_->deallocate(chosen.at, chosen.bytes);
+    memory_->deallocate(chosen.at, chosen.bytes, any_size_alignment);
     chosen = allocate();
   }
 }
 
 inline churn_load::block churn_load::allocate() {
   const std::size_t bytes = sizes_.pick(random_);
-  void* at = memory_->allocate(bytes);
+  void* at = memory_->allocate(bytes, any_size_alignment);
   touch(at, bytes);
   return {at, bytes};
 }

@@ -38,6 +38,7 @@ constexpr contender kContenders[] = {
      in_standard<std::pmr::synchronized_pool_resource>},
     {"std_pool", "unsynchronized_pool_resource", kPeer, !kShareable,
      in_standard<std::pmr::unsynchronized_pool_resource>},
+    {"slabs", "strata: pages, slabs", !kPeer, kShareable, in_stack<sp::pages, sp::slabs>},
     {"sync_heap", "strata: pages, heap, synchronized", !kPeer, kShareable,
      in_stack<sp::pages, sp::heap, sp::synchronized>},
     {"heap", "strata: pages, heap", !kPeer, !kShareable, in_stack<sp::pages, sp::heap>},

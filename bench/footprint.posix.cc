@@ -47,7 +47,7 @@ class live_set {
 
   void add(const log_uniform_sizes& sizes) {
     const std::size_t bytes = sizes.pick(random_);
-    void* at = memory_->allocate(bytes);
+    void* at = memory_->allocate(bytes, any_size_alignment);
     std::memset(at, 1, bytes);
     blocks_.at(count_++) = {at, bytes};
     bytes_ += bytes;
@@ -55,7 +55,7 @@ class live_set {
 
   void remove_any() {
     block& chosen = blocks_[random_.below(count_)];
-    memory_->deallocate(chosen.at, chosen.bytes);
+    memory_->deallocate(chosen.at, chosen.bytes, any_size_alignment);
     bytes_ -= chosen.bytes;
     chosen = blocks_[--count_];
   }

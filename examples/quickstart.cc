@@ -8,7 +8,7 @@ import strata.pmr;
 namespace sp = strata::pmr;
 
 int main() {
-  sp::stack memory{sp::pages{}, sp::heap{}, sp::synchronized{}};
+  sp::stack memory{sp::pages{}, sp::slabs{}};
   std::pmr::unordered_map<std::pmr::string, int> stock{&memory};
   stock["screwdrivers, left-handed"] = 144;
   memory.write_report(stdout);

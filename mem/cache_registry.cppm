@@ -15,14 +15,14 @@ import :thread_cache;
 /// number in a table of its own: one load, no look-up. The table says null where the thread has none.
 ///
 /// Thread exit    each cache of the thread is handed to its owner's `retire`, under the registry's lock, after the
-/// thread's C++ thread_local
+///                thread's C++ thread_local
 ///                objects are gone; a cache adopted later, while the thread ends, is handed over in the next round
 /// Owner's end    detach_all() takes the owner's caches from all threads. No thread uses the owner any more, but some
-/// may be about to end: the
+///                may be about to end: the
 ///                registry's lock decides which comes first
 /// Numbers        are used again. When one is, no table anywhere holds a cache of its former owner
 /// Fork           the registry's lock is taken before all locks of owners. In the child, caches of threads that are not
-/// there stay listed,
+///                there stay listed,
 ///                with what they hold, and belong to no table
 /// Locks          registry → whatever `retire` takes
 export namespace strata::mem {

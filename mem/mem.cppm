@@ -19,4 +19,5 @@ export import :size_class;
 export import :slab;
 export import :slab_store;
 export import :slot_pool;
+export import :small_mutex;
 export import :thread_cache;

@@ -38,17 +38,21 @@ class ABSL_LOCKABLE mutex {
   platform::os_error refused_;
 };
 
-/// Holds a mutex as long as it lives.
+/// Holds a lock of either kind as long as it lives.
+template <class Mutex>
 class ABSL_SCOPED_LOCKABLE lock {
  public:
-  inline explicit lock(mutex& m) ABSL_EXCLUSIVE_LOCK_FUNCTION(m) : mutex_(m) { mutex_.lock(); }
+  inline explicit lock(Mutex& m) ABSL_EXCLUSIVE_LOCK_FUNCTION(m) : mutex_(m) { mutex_.lock(); }
   inline ~lock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
   lock(const lock&) = delete;
   lock& operator=(const lock&) = delete;
 
  private:
-  mutex& mutex_;
+  Mutex& mutex_;
 };
+
+template <class Mutex>
+lock(Mutex&) -> lock<Mutex>;
 
 /// Releases a mutex that is locked already.
 class ABSL_SCOPED_LOCKABLE adopted_lock {

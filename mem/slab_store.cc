@@ -14,6 +14,9 @@ import :mutex;
 import :size_class;
 import :slab;
 import :slab_store;
+import :small_mutex;
+
+import strata.platform;
 
 namespace strata::mem {
 
@@ -35,6 +38,24 @@ const char* check_slab(const slab& s) noexcept {
 }
 
 }  // namespace
+
+// Refused only where fork hooks as such are: then a child may find a class locked for ever, as with any lock of the
+// program.
+slab_store::slab_store() noexcept
+    : around_fork_(0, {.prepare = lock_classes, .parent = unlock_classes, .child = unlock_classes}, this) {
+  (void)platform::at_fork(around_fork_);
+}
+
+slab_store::~slab_store() { platform::cancel(around_fork_); }
+
+// A fork locks here and unlocks in another call, on either side: no scope for the analysis to see.
+void slab_store::lock_classes(void* store) noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (class_store& each : static_cast<slab_store*>(store)->classes_) each.lock.lock();
+}
+
+void slab_store::unlock_classes(void* store) noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (class_store& each : static_cast<slab_store*>(store)->classes_) each.lock.unlock();
+}
 
 std::size_t slab_store::take(std::size_t c, void** out, std::size_t wanted) noexcept {
   class_store& store = classes_[c];

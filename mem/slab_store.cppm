@@ -11,6 +11,9 @@ export module strata.mem:slab_store;
 import :mutex;
 import :size_class;
 import :slab;
+import :small_mutex;
+
+import strata.platform;
 
 /// All slabs of one resource: where free slots that no thread has in its cache are kept, by class.
 ///
@@ -34,7 +37,8 @@ struct slab_counters {
 
 class slab_store {
  public:
-  slab_store() = default;
+  slab_store() noexcept;
+  ~slab_store();
   slab_store(const slab_store&) = delete;
   slab_store& operator=(const slab_store&) = delete;
 
@@ -76,13 +80,15 @@ class slab_store {
 
  private:
   struct class_store {
-    mutable mutex lock;
+    mutable small_mutex lock;
     slab* current ABSL_GUARDED_BY(lock) = nullptr;  ///< taken from first; in no list
     slab* listed ABSL_GUARDED_BY(lock) = nullptr;   ///< slabs with an eighth free or more, last in first out
     std::size_t taken ABSL_GUARDED_BY(lock) = 0;    ///< slots out
     std::size_t slabs ABSL_GUARDED_BY(lock) = 0;
   };
 
+  static void lock_classes(void* store) noexcept;
+  static void unlock_classes(void* store) noexcept;
   [[nodiscard]] slab* make_slab(std::size_t c) noexcept;
   [[nodiscard]] span*& list_of(const span* s) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(span_lock_);
   [[nodiscard]] slab* next_slab(class_store& store, std::size_t c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
@@ -95,7 +101,8 @@ class slab_store {
   span* full_ ABSL_GUARDED_BY(span_lock_) = nullptr;     ///< all
   std::size_t spans_ ABSL_GUARDED_BY(span_lock_) = 0;
   std::atomic<std::size_t> empty_spans_{0};
-  std::array<class_store, size_class::count> classes_;  // made after span_lock_, so that a fork takes theirs before it
+  std::array<class_store, size_class::count> classes_;
+  platform::fork_hook around_fork_;  ///< takes the locks of all classes; made after span_lock_, so before it
 };
 
 }  // namespace strata::mem

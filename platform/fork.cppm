@@ -10,7 +10,7 @@ import :error;
 /// here.
 ///
 /// Order    prepare: descending rank, so what is taken first has the higher rank; parent and child: the exact reverse.
-/// Among hooks of one
+///          Among hooks of one
 ///          rank prepare calls the one registered last first.
 /// Locks    the registry's own lock is taken before the first prepare and released after the last parent or child, so:
 ///             registry, then the locks of hooks in descending rank.
@@ -18,7 +18,7 @@ import :error;
 ///          hook; and a hook does not fork. Hooks see no other fork, registration or cancellation between prepare and
 ///          parent or child.
 /// Threads  registering and cancelling from any thread. After cancel() returned no call is under way or to come. Calls
-/// are made by the
+///          are made by the
 ///          thread that forks; in the child that is the only thread there is
 /// Never    around vfork(), posix_spawn(), _Fork() or a bare clone system call
 /// Signals  no function is for signal handlers, and fork() in one calls the hooks there

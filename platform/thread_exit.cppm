@@ -10,7 +10,7 @@ import :error;
 /// allocated here (glibc itself allocates once a thread in a program that has more than 32 thread-specific keys).
 ///
 /// When     after the destructors of the thread's C++ thread_local objects, among those of its pthread keys, the hook
-/// registered last
+///          registered last
 ///          first. A hook is no longer registered when its call begins, and may register itself or others again, as may
 ///          any code that runs while the thread ends: those run in the next round. The OS makes
 ///          PTHREAD_DESTRUCTOR_ITERATIONS rounds (4), of which sanitizers need the last for themselves. So three are

@@ -27,9 +27,12 @@ import strata.mem;
 /// Complexity     O(1), whatever the sequence of sizes; check() and walk() O(blocks)
 /// Overhead       8 bytes a block, rounding to the quantum (16), 32 bytes an arena
 /// Throws         what upstream throws, or allocation_error for what cannot be and beyond max_bytes; nothing has
-/// changed Deallocate     noexcept; size and alignment as allocated. A block that is free already and a pointer that
-/// was never handed out are misuse Equality       identity Fork           the child has a private copy; both sides go
-/// on Exit           destruction gives every arena back, live blocks or not; live_at_end says whether those are misuse
+///                changed
+/// Deallocate     noexcept; size and alignment as allocated. A block that is free already and a pointer that was never
+///                handed out are misuse
+/// Equality       identity
+/// Fork           the child has a private copy; both sides go on
+/// Exit           destruction gives every arena back, live blocks or not; live_at_end says whether those are misuse
 /// Signals        not for signal handlers
 /// Composes       above a source or an adaptor; below synchronized{}
 ///

@@ -26,7 +26,9 @@ import strata.mem;
 /// Overhead       rounding to pages
 /// Throws         allocation_error with the OS's errno; nothing has changed
 /// Deallocate     noexcept; size as allocated, else undefined. Pages the OS refuses to take back are kept, counted and
-/// tried again Equality       identity Fork           the child has a private copy of every block; both sides go on
+///                tried again
+/// Equality       identity
+/// Fork           the child has a private copy of every block; both sides go on
 /// Exit           usable as long as it lives; a block alive at destruction is a misuse
 /// Signals        not for signal handlers
 /// Composes       at the bottom of a stack, below a keeper: a system call a block is too dear for small ones

@@ -18,18 +18,25 @@ import strata.mem;
 /// Small blocks at the price of a few instructions, for any thread: slabs by size class, with a cache for each thread.
 ///
 /// Role           keeper: takes spans of 2 MiB, hands out blocks up to 64 KiB; larger ones come from upstream, a few
-/// recent ones are kept Upstream       borrowed, never null, outlives this object; called from any thread, outside
-/// every lock, so it is thread safe itself Owns           its spans and kept large blocks, until trim(), release() or
-/// destruction Thread safety  every member from any thread, but release() and destruction, while which no other call is
-/// under way Alignment      any power of two up to 64 KiB; above, what upstream honours Size           any; zero takes
-/// a smallest block Complexity     O(1): a table, a pop or a push; once in half a magazine one lock and a batch
+///                recent ones are kept
+/// Upstream       borrowed, never null, outlives this object; called from any thread, outside every lock, so it is
+///                thread safe itself
+/// Owns           its spans and kept large blocks, until trim(), release() or destruction
+/// Thread safety  every member from any thread, but release() and destruction, while which no other call is under way
+/// Alignment      any power of two up to 64 KiB; above, what upstream honours
+/// Size           any; zero takes a smallest block
+/// Complexity     O(1): a table, a pop or a push; once in half a magazine one lock and a batch
 /// Overhead       below 256 bytes at most 15 bytes a block, above at most an eighth; 3 % for heads; a cache of 32 KiB
-/// for each thread Throws         what upstream throws, or allocation_error for sizes no machine has; nothing has
-/// changed Deallocate     noexcept; size and alignment as allocated, else undefined. A second deallocation is noticed
-/// when the block returns to its slab Equality       identity Fork           the child can allocate and deallocate at
-/// once; blocks in caches of threads it does not have stay unused Exit           destruction gives everything back,
-/// live blocks or not; threads that live on keep nothing of it Signals        not for signal handlers Composes above
-/// pages{} or another thread-safe layer
+///                for each thread
+/// Throws         what upstream throws, or allocation_error for sizes no machine has; nothing has changed
+/// Deallocate     noexcept; size and alignment as allocated, else undefined. A second deallocation is noticed when the
+///                block returns to its slab
+/// Equality       identity
+/// Fork           the child can allocate and deallocate at once; blocks in caches of threads it does not have stay
+///                unused
+/// Exit           destruction gives everything back, live blocks or not; threads that live on keep nothing of it
+/// Signals        not for signal handlers
+/// Composes       above pages{} or another thread-safe layer
 ///
 /// Hysteresis: a slab without live blocks goes back to its span at once, but the last one of its class; a span without
 /// slabs is kept while such spans together hold at most `keep_empty` bytes or an eighth of all, and goes back upstream
@@ -68,7 +75,8 @@ class slab_resource final : public direct_layer<slab_resource<Upstream>> {
 
   ~slab_resource() override { release(); }
 
-  /// Figures of all threads. What rounding to classes costs counts as kept: it is not known by block.
+  /// Figures of all threads. What rounding to classes costs counts as kept: it is not known by block. `peak` is looked at when a span is added
+  /// and when figures are asked for, so it may be low by what came and went within the spans there were.
   [[nodiscard]] statistics stats() const noexcept override;
 
   [[nodiscard]] fault check() const noexcept override;
@@ -120,6 +128,7 @@ class slab_resource final : public direct_layer<slab_resource<Upstream>> {
   [[nodiscard, gnu::noinline]] void* allocate_large(std::size_t bytes, std::size_t alignment);
   [[gnu::noinline]] void deallocate_large(void* p, std::size_t bytes) noexcept;
   void give_back(const mem::large_block& block) noexcept;
+  std::size_t note_peak(std::size_t live) const noexcept;
   std::size_t give_back_spans(std::size_t keep) noexcept;
   std::size_t give_back_large(std::size_t keep) noexcept;
   void report(const mem::slab_store::refused& refused, std::size_t bytes) noexcept;
@@ -130,6 +139,7 @@ class slab_resource final : public direct_layer<slab_resource<Upstream>> {
   mem::large_blocks large_;
   shared_ledger large_ledger_;
   std::atomic<std::size_t> failures_{0};
+  mutable std::atomic<std::size_t> peak_{0};  ///< highest live seen
 };
 
 template <class Upstream>
@@ -146,7 +156,7 @@ statistics slab_resource<Upstream>::stats() const noexcept {
   figures.upstream = spans + large.live + large.kept;
   figures.overhead = spans / mem::units_per_span + small.caches + large.live - figures.live;
   figures.live += small.live;
-  figures.peak = std::max(figures.peak, figures.live);
+  figures.peak = note_peak(figures.live);
   figures.live_blocks += small.allocations - small.deallocations;
   figures.allocations += small.allocations;
   figures.failures += failures_.load(std::memory_order_relaxed);
@@ -188,6 +198,7 @@ void* slab_resource<Upstream>::refill(std::size_t c, std::size_t bytes) {
     // No lock is held: others may add a span at the same time, and one too many is kept for later.
     try {
       slabs_.store().add_span(upstream_->allocate(mem::span_bytes, mem::span_bytes));
+      note_peak(slabs_.count().live + large_ledger_.live());
     } catch (...) {
       failures_.fetch_add(1, std::memory_order_relaxed);
       throw;
@@ -230,6 +241,14 @@ void slab_resource<Upstream>::deallocate_large(void* p, std::size_t bytes) noexc
   large_ledger_.taken_back(bytes);
   large_.keep(p, mem::large_blocks::whole(bytes));
   give_back_large(options_.keep_large);
+}
+
+template <class Upstream>
+std::size_t slab_resource<Upstream>::note_peak(std::size_t live) const noexcept {
+  std::size_t seen = peak_.load(std::memory_order_relaxed);
+  while (live > seen && !peak_.compare_exchange_weak(seen, live, std::memory_order_relaxed)) {
+  }
+  return std::max(seen, live);
 }
 
 template <class Upstream>

@@ -20,15 +20,19 @@ import strata.mem;
 /// Upstream       borrowed, never null, outlives this object
 /// Owns           nothing
 /// Thread safety  every member from any thread; upstream is only entered under the lock, so it must not call back into
-/// this object Alignment      what upstream honours Size           any; zero is forwarded Complexity     O(1) plus
-/// upstream; one lock Overhead       0 bytes a block Throws         what upstream throws; nothing has changed
+///                this object
+/// Alignment      what upstream honours
+/// Size           any; zero is forwarded
+/// Complexity     O(1) plus upstream; one lock
+/// Overhead       0 bytes a block
+/// Throws         what upstream throws; nothing has changed
 /// Deallocate     noexcept; size and alignment as allocated, else undefined
 /// Equality       identity
 /// Fork           the lock is taken round fork, upper layers first: the child can allocate and deallocate at once
 /// Exit           usable as long as it lives
 /// Signals        not for signal handlers
 /// Composes       directly above a layer that is not thread safe; once in a stack, with nothing above it that is not
-/// thread safe
+///                thread safe
 export namespace strata::pmr {
 
 template <class Upstream>

@@ -25,7 +25,7 @@ import index_headers;
 
 ABSL_FLAG(std::vector<std::string>, memory, {}, "Memories to compare, by name, separated by commas. All when empty.");
 ABSL_FLAG(std::uint32_t, max_files, 0, "Index only the first so many headers. 0 means all.");
-ABSL_FLAG(std::uint32_t, repetitions, 3, "Timed runs for each memory, taken in turns; the table shows medians.");
+ABSL_FLAG(std::uint32_t, repetitions, 1, "Timed runs for each memory, taken in turns; the table shows medians.");
 ABSL_FLAG(std::vector<std::string>, query,
           std::vector<std::string>({"size_t", "errno", "unique_ptr", "memory_resource"}),
           "Identifiers to look up, separated by commas.");

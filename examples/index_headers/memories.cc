@@ -36,6 +36,7 @@ constexpr memory kMemories[] = {
     {"std_sync_pool", "std::pmr::synchronized_pool_resource", in_standard<std::pmr::synchronized_pool_resource>},
     {"std_monotonic", "std::pmr::monotonic_buffer_resource, which frees nothing before its end",
      in_standard<std::pmr::monotonic_buffer_resource>},
+    {"strata_slabs", "strata: pages, slabs", in_stack<sp::pages, sp::slabs>},
     {"strata_heap", "strata: pages, heap", in_stack<sp::pages, sp::heap>},
     {"strata_sync_heap", "strata: pages, heap, synchronized", in_stack<sp::pages, sp::heap, sp::synchronized>},
 };

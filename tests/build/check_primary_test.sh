@@ -31,7 +31,8 @@ for forgotten in hidden commented longer name; do
   rm -f "$out"
   said=$("$check" "$out" "$primary" first "$forgotten" second 2>&1) && fail "accepted a primary without :$forgotten"
   [ ! -e "$out" ] || fail "wrote the output although :$forgotten is missing"
-  expected="$primary: partition ':$forgotten' is built into this module, but the primary does not re-export it: add \`export import :$forgotten;\`, or importers will not see it"
+  expected="$primary: partition ':$forgotten' is built into this module, but the primary does not re-export it: \
+add \`export import :$forgotten;\`, or importers will not see it"
   [ "$said" = "$expected" ] || fail "said: $said"
 done
 

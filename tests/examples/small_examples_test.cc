@@ -30,7 +30,7 @@ TEST(Quickstart, PrintsARowForEachLayer) {
   ASSERT_EQ(result.status, 0) << result.text;
   std::vector<std::string> names;
   for (const auto& words : lines_of(result.text)) names.push_back(words.at(0));
-  EXPECT_EQ(names, (std::vector<std::string>{"layer", "pages", "heap", "synchronized"})) << result.text;
+  EXPECT_EQ(names, (std::vector<std::string>{"layer", "pages", "slabs"})) << result.text;
 }
 
 TEST(Quickstart, HoldsTheThreeBlocksOfItsMap) {

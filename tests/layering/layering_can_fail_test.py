@@ -17,7 +17,8 @@ GOOD = {
     "platform/clock.cppm": "export module strata.platform:clock;\n",
     "platform/clock.posix.cc": "module;\n#include <time.h>\nmodule strata.platform:clock.posix;\nimport :clock;\n",
     "platform/page.cppm": "module;\n#include <cstddef>\nexport module strata.platform:page;\nimport :clock;\n",
-    "platform/page.linux.cc": "module;\n#include <sys/mman.h>\nmodule strata.platform:page.linux;\nimport :page;\n#ifdef __linux__\n#endif\n",
+    "platform/page.linux.cc": "module;\n#include <sys/mman.h>\nmodule strata.platform:page.linux;\nimport :page;\n"
+                              "#ifdef __linux__\n#endif\n",
     "platform/hidden.cppm": "module strata.platform:hidden;  // internal: importers never see it\n",
     "platform/atomic.linux.cppm": "module strata.platform:atomic;\n",
     "mem/mem.cppm": "export module strata.mem;\n\nexport import :bytes;\n",
@@ -108,7 +109,8 @@ class RulesTest(PlantedTree):
         self.expect(layering.os_headers_only_in_os_units, ("mem/bytes.cc:3", "it imports"))
 
     def test_os_condition(self):
-        self.write("examples/job.cc", "#if defined(__linux__) && 1\n#elif 1 && \\\n  defined __sun\n#endif\nint linux;\n#include <linux/x.h>\n")
+        self.write("examples/job.cc", "#if defined(__linux__) && 1\n#elif 1 && \\\n  defined __sun\n#endif\n"
+                                      "int linux;\n#include <linux/x.h>\n")
         self.write("platform/page.cppm", "export module strata.platform:page;\n  # ifdef _WIN32\n#endif\n")
         self.expect(layering.no_os_condition_elsewhere, ("examples/job.cc:2", "__linux__"), ("examples/job.cc:4", "__sun"),
                     ("platform/page.cppm:3", "select()"))
@@ -142,7 +144,8 @@ class RulesTest(PlantedTree):
         self.expect(layering.primary_lists_every_partition, ("platform/platform.cppm:1", "add `export import :clock;`"))
 
     def test_primary_out_of_order_or_with_other_imports(self):
-        self.write("platform/platform.cppm", "export module strata.platform;\nexport import :page;\nexport import :clock;\nimport :hidden;\n")
+        self.write("platform/platform.cppm",
+                   "export module strata.platform;\nexport import :page;\nexport import :clock;\nimport :hidden;\n")
         self.expect(layering.primary_lists_every_partition, ("platform/platform.cppm:5", "only re-exports"),
                     ("platform/platform.cppm:4", "alphabetical"))
 

@@ -10,7 +10,8 @@
 /// Chosen at link time: a test that depends on //tests/os_script has every call of its statically linked code (Strata's
 /// platform floor, the test itself) to the functions below go through a wrapper (`ld --wrap`), which forwards to the
 /// real one unless a script says otherwise. Production code has no seam for this and is linked as it is. libc's own
-/// inner calls and shared libraries are not touched.
+/// inner calls and shared libraries are not touched. A sanitizer's runtime is linked in as well: the few calls it makes
+/// by these names (sysconf when a thread starts) count and fail too.
 ///
 ///     strata::test::os_script script;
 ///     script.fail(strata::test::os_call::mmap, 2, ENOMEM);  // the second mmap from here on

@@ -10,6 +10,7 @@ import strata.platform;
 
 namespace {
 
+using strata::platform::name_of;
 using strata::platform::os_error;
 using strata::platform::success;
 
@@ -28,10 +29,10 @@ TEST(OsError, IsCopiedWithoutAnythingToDo) {
 }
 
 TEST(OsError, HasTheNameOfItsErrno) {
-  EXPECT_STREQ(name_of({"mmap", ENOMEM}), "ENOMEM");
-  EXPECT_STREQ(name_of({"madvise", EFAULT}), "EFAULT");
-  EXPECT_STREQ(name_of({"mmap", 99'999}), "an unknown errno");
-  EXPECT_STREQ(name_of({"mmap", -1}), "an unknown errno");
+  EXPECT_STREQ(name_of(os_error{"mmap", ENOMEM}), "ENOMEM");
+  EXPECT_STREQ(name_of(os_error{"madvise", EFAULT}), "EFAULT");
+  EXPECT_STREQ(name_of(os_error{"mmap", 99'999}), "an unknown errno");
+  EXPECT_STREQ(name_of(os_error{"mmap", -1}), "an unknown errno");
 }
 
 }  // namespace

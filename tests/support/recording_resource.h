@@ -54,15 +54,15 @@ void PrintTo(const balance& out, std::ostream* stream);
 
 /// An upstream that remembers every block and checks every call.
 ///
-/// Checks at allocate    alignment is a power of two; what its own upstream gave is not null, aligned, and over no live
-/// block Checks at deallocate  the pointer is a live block, size and alignment are those of its allocation, its bounds
-/// were not written Checks at destruction nothing is live; what is, is reported and freed
+/// Checks at allocate     alignment is a power of two; what its own upstream gave is not null, aligned, and over no live block
+/// Checks at deallocate   the pointer is a live block, size and alignment are those of its allocation, its bounds were not
+///                        written
+/// Checks at destruction  nothing is live; what is, is reported and freed
 ///
 /// Role           source over malloc, or adaptor when constructed over an upstream
 /// Thread safety  every member from any thread
 /// Contents       over malloc, blocks come filled with 0xA5 and are filled with 0xDD when they go; 64 bytes on both
-/// sides are
-///                watched in plain builds, in ASan builds the neighbourhood is poisoned and the first wrong access dies
+///                sides are watched in plain builds, in ASan builds the neighbourhood is poisoned and the first wrong access dies
 /// Heap           its own memory is not counted (own_memory.h)
 /// Throws         std::bad_alloc above the limits, else what its upstream throws
 class recording_resource final : public std::pmr::memory_resource {
