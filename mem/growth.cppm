@@ -2,8 +2,11 @@
 module;
 #include <atomic>
 #include <cstdint>
+#include <type_traits>
 
 export module strata.mem:growth;
+
+import :threads;
 
 import strata.platform;
 
@@ -58,5 +61,20 @@ class growth {
   platform::fork_hook hook_;
   platform::os_error refused_;
 };
+
+/// The same for one thread at a time, whose turn it always is.
+class no_growth {
+ public:
+  [[nodiscard]] static inline constexpr growth::moment now() noexcept { return 0; }
+  [[nodiscard]] static inline constexpr bool under_way(growth::moment /*m*/) noexcept { return false; }
+  [[nodiscard]] static inline constexpr bool begin(growth::moment /*seen*/) noexcept { return true; }
+  static inline constexpr void end(bool /*succeeded*/) noexcept {}
+  [[nodiscard]] static inline constexpr bool wait(growth::moment /*seen*/) noexcept { return true; }
+  [[nodiscard]] static inline constexpr std::uint32_t waiting() noexcept { return 0; }
+  [[nodiscard]] static inline platform::os_error unknown_to_fork() noexcept { return {}; }
+};
+
+template <threads Threads>
+using growth_for = std::conditional_t<Threads == threads::any, growth, no_growth>;
 
 }  // namespace strata::mem

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <cstddef>
+#include <cstdint>
 #include <new>
 #include <utility>
 
@@ -12,41 +13,73 @@ import :bytes;
 import :list;
 import :mutex;
 import :owned_blocks;
+import :threads;
 
 namespace strata::mem {
 
-void* owned_blocks::add(void* base, std::size_t bytes, std::size_t alignment) noexcept {
+const char* describe(owned_fault fault) noexcept {
+  switch (fault) {
+    case owned_fault::not_live:
+      return "the pointer is no live block of this cache";
+    case owned_fault::other_size:
+      return "a block or an array comes back with another size than it has";
+    case owned_fault::none:
+      break;
+  }
+  return nullptr;
+}
+
+template <threads Threads>
+void* owned_blocks<Threads>::add(void* base, std::size_t bytes, std::size_t alignment) noexcept {
   void* const payload = static_cast<std::byte*>(base) + head(alignment);
   auto* const b = ::new (static_cast<owned_block*>(payload) - 1) owned_block{.next = nullptr,
                                                                              .prev = nullptr,
                                                                              .base = base,
                                                                              .bytes = whole(bytes, alignment),
                                                                              .payload = bytes,
-                                                                             .alignment = whole_alignment(alignment)};
-  const lock held(lock_);
+                                                                             .alignment = whole_alignment(alignment),
+                                                                             .seal = 0};
+  b->seal = seal_of(b);
+  const mem::lock held(lock_);
   link_front(live_, b);
   bytes_ += b->bytes;
   return payload;
 }
 
-owned_block* owned_blocks::remove(void* payload, std::size_t bytes) noexcept {
+// Looked at outside the lock: nobody else has the block, if it is live.
+template <threads Threads>
+owned_fault owned_blocks<Threads>::remove(void* payload, std::size_t bytes, owned_block*& gone) noexcept {
+  if (!is_aligned(payload, alignof(owned_block))) return owned_fault::not_live;
   owned_block* const b = static_cast<owned_block*>(payload) - 1;
-  if (b->payload != bytes) return nullptr;
-  const lock held(lock_);
+  if (b->seal != seal_of(b)) return owned_fault::not_live;
+  if (b->payload != bytes) return owned_fault::other_size;
+  b->seal = 0;
+  const mem::lock held(lock_);
   unlink(live_, b);
   bytes_ -= b->bytes;
-  return b;
+  gone = b;
+  return owned_fault::none;
 }
 
-owned_block* owned_blocks::clear() noexcept {
-  const lock held(lock_);
+template <threads Threads>
+owned_block* owned_blocks<Threads>::clear() noexcept {
+  const mem::lock held(lock_);
   bytes_ = 0;
   return std::exchange(live_, nullptr);
 }
 
-std::size_t owned_blocks::bytes() const noexcept {
-  const lock held(lock_);
+template <threads Threads>
+std::size_t owned_blocks<Threads>::bytes() const noexcept {
+  const mem::lock held(lock_);
   return bytes_;
 }
+
+template <threads Threads>
+std::uintptr_t owned_blocks<Threads>::seal_of(const owned_block* b) const noexcept {
+  return ~(address(b) ^ (address(this) << 16));
+}
+
+template class owned_blocks<threads::any>;
+template class owned_blocks<threads::one>;
 
 }  // namespace strata::mem

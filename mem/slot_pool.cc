@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
+#include <array>
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <utility>
 
 module strata.mem:slot_pool.impl;
 
@@ -13,96 +14,152 @@ import :bytes;
 import :chunk_table;
 import :lifo;
 import :slot_pool;
+import :slot_shape;
+import :threads;
 
 namespace strata::mem {
 
-namespace {
-
-constexpr std::size_t kLargestChunk = std::size_t{1} << 31;
-
-// Bytes of a chunk of so many slots. Slots, sizes and alignments are bounded: nothing wraps.
-std::size_t first_of(std::size_t slots, std::size_t alignment) noexcept {
-  return round_up(sizeof(std::uint32_t) + slots * sizeof(lifo<>::link), alignment);
+template <threads Threads>
+slot_fault slot_pool<Threads>::find(const void* p, place& at, std::uint32_t& number) const noexcept {
+  const chunk_table::entry* const e = chunks_.find(p);
+  if (e == nullptr) return slot_fault::foreign;
+  const std::uint32_t i = shape_.slot_at(address(p) & (shape_.chunk_bytes - 1));
+  if (i >= shape_.slots) return slot_fault::not_a_slot;
+  at = {const_cast<void*>(p), words_of(*e) + i};
+  number = (e->number.load(std::memory_order_relaxed) << shape_.number_bits) | i;
+  return slot_fault::none;
 }
 
-}  // namespace
-
-slot_shape slot_shape::of(std::size_t bytes, std::size_t alignment, std::size_t chunk_bytes,
-                          std::uint32_t least) noexcept {
-  // What no chunk can hold gets a shape without slots, of which nothing is ever made.
-  slot_shape shape{.slot_bytes = 1, .chunk_bytes = 1};
-  least = std::max(least, 1U);
-  if (bytes > kLargestChunk || alignment > kLargestChunk || chunk_bytes > kLargestChunk) return shape;
-  const std::size_t slot = round_up(std::max<std::size_t>(bytes, 1), alignment);
-  if (least > kLargestChunk / slot) return shape;
-  const std::size_t chunk = std::bit_ceil(std::max(chunk_bytes, first_of(least, alignment) + least * slot));
-  if (chunk > kLargestChunk) return shape;
-  std::size_t slots = (chunk - sizeof(std::uint32_t)) / (slot + sizeof(lifo<>::link));
-  while (first_of(slots, alignment) + slots * slot > chunk) --slots;
-  shape = {.slot_bytes = slot,
-           .chunk_bytes = chunk,
-           .first = first_of(slots, alignment),
-           .slots = static_cast<std::uint32_t>(slots),
-           .number_bits = static_cast<std::uint32_t>(std::bit_width(slots - 1))};
-  return shape;
+template <threads Threads>
+void* slot_pool<Threads>::take() noexcept {
+  const std::uint32_t n = free_.pop(links());
+  return n == stack::none ? nullptr : place_of(n).slot;
 }
 
-const char* describe(slot_fault fault) noexcept {
-  switch (fault) {
-    case slot_fault::foreign:
-      return "the pointer is no slot of this pool";
-    case slot_fault::not_a_slot:
-      return "the pointer is in a chunk of this pool, but not the start of a slot";
-    case slot_fault::already_free:
-      return "the slot is free already";
-    case slot_fault::none:
-      break;
+template <threads Threads>
+slot_fault slot_pool<Threads>::put(void* p) noexcept {
+  place at{};
+  std::uint32_t n = 0;
+  if (const slot_fault fault = find(p, at, n); fault != slot_fault::none) return fault;
+  return free_.push(links(), n) ? slot_fault::none : slot_fault::already_free;
+}
+
+template <threads Threads>
+std::size_t slot_pool<Threads>::take(place* out, std::size_t wanted) noexcept {
+  std::array<std::uint32_t, max_batch> numbers;
+  const std::size_t count = free_.pop_some(links(), numbers.data(), wanted);
+  for (std::size_t i = 0; i < count; ++i) out[count - 1 - i] = place_of(numbers[i]);
+  return count;
+}
+
+template <threads Threads>
+void slot_pool<Threads>::put(const place* in, std::size_t count) noexcept {
+  if (count == 0) return;
+  const auto number_of = [this](const place& p) {
+    place at{};
+    std::uint32_t n = 0;
+    (void)find(p.slot, at, n);
+    return n;
+  };
+  const std::uint32_t last = number_of(in[0]);
+  std::uint32_t first = last;
+  for (std::size_t i = 1; i < count; ++i) {
+    in[i].state->store(first, std::memory_order_release);
+    first = number_of(in[i]);
   }
+  free_.push_chain(links(), first, last);
+}
+
+template <threads Threads>
+bool slot_pool<Threads>::may_add() const noexcept {
+  if (chunks_.vacant() != chunk_table::none) return true;
+  return ((std::uint64_t{chunks_.numbers()} + 1) << shape_.number_bits) <= stack::limit;
+}
+
+template <threads Threads>
+std::size_t slot_pool<Threads>::wanted_words() const noexcept {
+  return chunks_.vacant() != chunk_table::none ? 0 : words_bytes();
+}
+
+// Slots come out in rising order, as a chunk's neighbours are used together. Others may be reading words that were used
+// before.
+template <threads Threads>
+void slot_pool<Threads>::add(void* chunk, void* words) noexcept {
+  if (words != nullptr) {
+    for (std::uint32_t i = 0; i < shape_.slots; ++i) ::new (at<word>(words, 0) + i) word(stack::idle);
+  }
+  const std::uint32_t number = chunks_.add(chunk, words);
+  const std::uint32_t first = number << shape_.number_bits;
+  word* const links_of = words_of(chunks_.at(number));
+  for (std::uint32_t i = 0; i < shape_.slots; ++i) links_of[i].store(first + i + 1, std::memory_order_release);
+  free_.push_chain(links(), first, first + shape_.slots - 1);
+}
+
+// What is in is taken out, counted by chunk, and put in again, but for chunks that are complete. There are as many of
+// those as the walk finds: a slot that comes in meanwhile was not among them, so its chunk is not complete.
+template <threads Threads>
+void slot_pool<Threads>::reclaim() noexcept {
+  const std::uint32_t all = free_.take_all();
+  for (std::uint32_t n = all; n != stack::none; n = links()(n).load(std::memory_order_relaxed)) {
+    chunks_.tally(n >> shape_.number_bits) += 1;
+  }
+  std::uint32_t first = stack::none;
+  std::uint32_t last = stack::none;
+  for (std::uint32_t n = all; n != stack::none;) {
+    word& own = links()(n);
+    const std::uint32_t next = own.load(std::memory_order_relaxed);
+    if (chunks_.tally(n >> shape_.number_bits) == shape_.slots) {
+      own.store(stack::idle, std::memory_order_relaxed);
+    } else if (last == stack::none) {
+      first = last = n;
+    } else {
+      links()(last).store(n, std::memory_order_release);
+      last = n;
+    }
+    n = next;
+  }
+  if (last != stack::none) free_.push_chain(links(), first, last);
+  next_ = 0;
+}
+
+template <threads Threads>
+void* slot_pool<Threads>::take_reclaimed() noexcept {
+  for (; next_ < chunks_.numbers(); ++next_) {
+    std::byte* const chunk = chunks_.at(next_).chunk.load(std::memory_order_relaxed);
+    if (std::exchange(chunks_.tally(next_), 0) == shape_.slots && chunk != nullptr) {
+      chunks_.remove(next_++);
+      return chunk;
+    }
+  }
+  next_ = 0;
   return nullptr;
 }
 
-slot_fault slot_pool::inspect(const void* p) const noexcept {
-  std::uint32_t n = 0;
-  if (const slot_fault fault = locate(p, n); fault != slot_fault::none) return fault;
-  return links()(n).load(std::memory_order_relaxed) == lifo<>::taken ? slot_fault::none : slot_fault::already_free;
+template <threads Threads>
+bool slot_pool<Threads>::clear(parts& gone) noexcept {
+  if (next_ == chunks_.numbers()) {
+    next_ = 0;
+    (void)free_.take_all();
+    return false;
+  }
+  const chunk_table::record& r = chunks_.at(next_++);
+  gone = {r.chunk.load(std::memory_order_relaxed), r.aside.load(std::memory_order_relaxed)};
+  return true;
 }
 
-bool slot_pool::may_add() const noexcept {
-  const std::uint64_t numbers = (std::uint64_t{chunks_.count()} + 1) << shape_.number_bits;
-  return shape_.slots != 0 && numbers <= lifo<>::limit;
-}
-
-// Slots come out in rising order, as a chunk's neighbours are used together.
-void* slot_pool::add(void* memory, bool take_one) noexcept {
-  auto* const chunk = static_cast<std::byte*>(memory);
-  const std::uint32_t number = chunks_.count();
-  ::new (chunk) std::uint32_t(number);
-  const std::uint32_t base = number << shape_.number_bits;
-  for (std::uint32_t i = 0; i < shape_.slots; ++i) ::new (&link(chunk, i)) lifo<>::link(base + i + 1);
-  const std::uint32_t first = take_one ? 1 : 0;
-  if (take_one) link(chunk, 0).store(lifo<>::taken, std::memory_order_relaxed);
-  chunks_.add(chunk);
-  if (first < shape_.slots) free_.push_chain(links(), base + first, base + shape_.slots - 1);
-  if (!take_one) return nullptr;
-  count_taken();
-  return chunk + shape_.first;
-}
-
-void* slot_pool::remove_chunk() noexcept {
-  if (removed_ == chunks_.count()) return nullptr;
-  return chunks_.chunk(removed_++);
-}
-
-const char* slot_pool::check() const noexcept {
-  const std::uint32_t count = chunks_.count();
-  for (std::uint32_t c = 0; c < count; ++c) {
-    std::byte* const chunk = chunks_.chunk(c);
-    if (*at<std::uint32_t>(chunk, 0) != c || chunks_.find(chunk) != c) return "a chunk's number is not its own";
+template <threads Threads>
+const char* slot_pool<Threads>::check() const noexcept {
+  for (std::uint32_t c = 0; c < chunks_.numbers(); ++c) {
+    const chunk_table::record& r = chunks_.at(c);
+    std::byte* const chunk = r.chunk.load(std::memory_order_relaxed);
+    if (chunk == nullptr) continue;
+    const chunk_table::entry* const e = chunks_.find(chunk);
+    const bool leads_here = e != nullptr && e->number.load(std::memory_order_relaxed) == c;
+    if (!leads_here && r.chunk.load(std::memory_order_relaxed) == chunk) return "a chunk's address leads elsewhere";
     for (std::uint32_t i = 0; i < shape_.slots; ++i) {
-      const std::uint32_t next = link(chunk, i).load(std::memory_order_relaxed);
-      if (next >= lifo<>::limit) continue;
-      // A chunk added since the count was taken may be linked to.
-      if (next >> shape_.number_bits >= chunks_.count() || (next & slot_mask()) >= shape_.slots) {
+      const std::uint32_t next = words_of(r)[i].load(std::memory_order_acquire);
+      if (next >= stack::limit) continue;
+      if (next >> shape_.number_bits >= chunks_.numbers() || (next & slot_mask()) >= shape_.slots) {
         return "a free slot's link leads nowhere";
       }
     }
@@ -110,13 +167,7 @@ const char* slot_pool::check() const noexcept {
   return nullptr;
 }
 
-slot_pool::figures slot_pool::count() const noexcept {
-  const std::size_t back = put_.load(std::memory_order_relaxed);
-  const std::size_t taken = std::max(taken_.load(std::memory_order_relaxed), back);
-  return {.slots = std::size_t{chunks_.count()} * shape_.slots,
-          .out = taken - back,
-          .peak = peak_.load(std::memory_order_relaxed),
-          .taken = taken};
-}
+template class slot_pool<threads::any>;
+template class slot_pool<threads::one>;
 
 }  // namespace strata::mem

@@ -9,136 +9,129 @@ export module strata.mem:slot_pool;
 import :bytes;
 import :chunk_table;
 import :lifo;
+import :slot_shape;
+import :threads;
 
-/// Slots of one size for any thread, out of chunks that the caller brings: a free slot is a number in a lifo.
+/// Slots of one size out of chunks that the caller brings: free ones are numbers in a lifo, and move in batches.
 ///
-///   chunk   | number | link words: one a slot | … | slot | slot | … |      a power of two, aligned to its size
+/// Nothing is ever written into a slot. Each has a word elsewhere, the lifo's link, which says whether it is out; so a
+/// slot that comes back twice is noticed, and as chunks are found by address, so is a pointer that is no slot, without
+/// touching what it points to. The words of a number stay when its chunk goes back, since some thread may be about to
+/// read them; a later chunk has the number again, and its words.
 ///
-/// Nothing is ever written into a slot. A slot's link word says whether it is out, so a slot that comes back twice is
-/// noticed, and chunks are found by address, so a pointer that is no slot is noticed without touching what it points
-/// to.
-///
-/// Any thread, but add(), which is for one at a time, and remove_chunk(). Nothing throws, allocates, locks or waits.
+/// Any thread (threads::one: one at a time), but add() and reclaim(), which are for one at a time, and clear(). Nothing
+/// throws, allocates, locks or waits.
 export namespace strata::mem {
 
-/// How slots lie in a chunk; sizes in bytes.
-struct slot_shape {
-  std::size_t slot_bytes = 0;     ///< distance of slots
-  std::size_t chunk_bytes = 0;    ///< a power of two
-  std::size_t first = 0;          ///< offset of the first slot
-  std::uint32_t slots = 0;        ///< in a chunk; 0: such slots cannot be
-  std::uint32_t number_bits = 0;  ///< of a slot's number, those that count within the chunk
-
-  /// Slots of `bytes` aligned to `alignment`, a power of two, at least `least` in a chunk, which is at least
-  /// `chunk_bytes`.
-  [[nodiscard]] static slot_shape of(std::size_t bytes, std::size_t alignment, std::size_t chunk_bytes,
-                                     std::uint32_t least) noexcept;
-};
-
-enum class slot_fault : std::uint8_t {
-  none,
-  foreign,       ///< the address is in no chunk
-  not_a_slot,    ///< it is in a chunk, but not where a slot starts
-  already_free,  ///< the slot is not out
-};
-
-[[nodiscard]] const char* describe(slot_fault fault) noexcept;
-
+template <threads Threads>
 class slot_pool {
-  /// Where the lifo finds a number's link word.
-  struct link_words {
-    const slot_pool* pool;
-    [[nodiscard]] inline lifo<>::link& operator()(std::uint32_t n) const noexcept {
-      return link(pool->chunk_of(n), n & pool->slot_mask());
-    }
-  };
-  [[nodiscard]] inline link_words links() const noexcept { return {this}; }
-
  public:
+  using stack = lifo<unscheduled, Threads>;
+  using word = typename stack::link;
+
+  /// A slot and its word.
+  struct place {
+    void* slot;
+    word* state;
+  };
+
   explicit slot_pool(const slot_shape& shape) noexcept : shape_(shape), chunks_(shape.chunk_bytes) {}
+  slot_pool(const slot_pool&) = delete;
+  slot_pool& operator=(const slot_pool&) = delete;
 
-  /// A slot, or null when none is free.
-  [[nodiscard]] inline void* take() noexcept {
-    const std::uint32_t n = free_.pop(links());
-    if (n == lifo<>::none) return nullptr;
-    count_taken();
-    return slot(n);
+  /// The place of the slot at `p`, in or out, if it is easily found; one without a slot when it is not, or there is
+  /// none.
+  [[nodiscard]] inline place find_easily(void* p) const noexcept {
+    const chunk_table::entry* const e = chunks_.find_easily(p);
+    if (e == nullptr) [[unlikely]] {
+      return {nullptr, nullptr};
+    }
+    const std::uint32_t i = shape_.slot_at(address(p) & (shape_.chunk_bytes - 1));
+    return i < shape_.slots ? place{p, words_of(*e) + i} : place{nullptr, nullptr};
   }
 
-  [[nodiscard]] inline slot_fault put(void* p) noexcept {
-    std::uint32_t n = 0;
-    if (const slot_fault fault = locate(p, n); fault != slot_fault::none) return fault;
-    if (!free_.push(links(), n)) return slot_fault::already_free;
-    put_.fetch_add(1, std::memory_order_relaxed);
-    return slot_fault::none;
+  /// The place of the slot at `p`, in or out.
+  [[nodiscard]] slot_fault find(const void* p, place& at) const noexcept {
+    std::uint32_t number = 0;
+    return find(p, at, number);
   }
 
-  /// What put(p) would find.
-  [[nodiscard]] slot_fault inspect(const void* p) const noexcept;
+  /// Whether the slot is out.
+  [[nodiscard]] static inline bool is_out(const place& at) noexcept {
+    return at.state->load(std::memory_order_relaxed) == stack::taken;
+  }
+  // Says that a slot, which some cache has or had, is out or is not.
+  static inline void mark_out(const place& at) noexcept { at.state->store(stack::taken, std::memory_order_relaxed); }
+  static inline void mark_idle(const place& at) noexcept { at.state->store(stack::idle, std::memory_order_relaxed); }
+
+  /// A slot, which is then out; null when none is in.
+  [[nodiscard]] void* take() noexcept;
+  /// Takes back a slot that is out.
+  [[nodiscard]] slot_fault put(void* p) noexcept;
+
+  /// Up to `wanted` slots, idle, into `out`: the last of them is the one that came back last. Returns how many: fewer
+  /// only when no more are in. Pre: wanted <= max_batch.
+  std::size_t take(place* out, std::size_t wanted) noexcept;
+  /// Takes back idle slots, the last of them to come out first.
+  void put(const place* in, std::size_t count) noexcept;
+
+  static constexpr std::size_t max_batch = 64;
 
   /// Whether there can be one more chunk.
   [[nodiscard]] bool may_add() const noexcept;
-  /// Makes slots of a chunk; takes and returns one of them if `take_one`. Pre: may_add(), nothing is wanted() by the
-  /// table.
-  void* add(void* memory, bool take_one) noexcept;
+  /// Bytes to bring with the next chunk for its words, aligned as any object; 0 when there are some.
+  [[nodiscard]] std::size_t wanted_words() const noexcept;
+  /// Makes slots of a chunk. Pre: may_add(), nothing is wanted by chunks().
+  void add(void* chunk, void* words) noexcept;
 
-  /// Hands a chunk back, slots out or not; null when there is none left. Pre: no other call is under way or to come but
-  /// this.
-  [[nodiscard]] void* remove_chunk() noexcept;
+  /// Takes chunks out whose slots are all in. They come out of take_reclaimed() one by one. Whoever asks for a slot
+  /// meanwhile may find none: as for add(), others have to wait then.
+  void reclaim() noexcept;
+  [[nodiscard]] void* take_reclaimed() noexcept;
 
-  /// Why chunks and link words contradict one another, or null. O(slots).
+  /// Hands a chunk and words back, one number after the other, slots out or not; false when there is none left. Pre: no
+  /// other call is under way or to come but this, until chunks() are cleared.
+  struct parts {
+    void* chunk;  ///< null when it was reclaimed
+    void* words;
+  };
+  [[nodiscard]] bool clear(parts& gone) noexcept;
+
+  /// Why chunks and words contradict one another, or null. O(slots).
   [[nodiscard]] const char* check() const noexcept;
 
   [[nodiscard]] inline const slot_shape& shape() const noexcept { return shape_; }
   [[nodiscard]] inline chunk_table& chunks() noexcept { return chunks_; }
   [[nodiscard]] inline const chunk_table& chunks() const noexcept { return chunks_; }
-
-  struct figures {
-    std::size_t slots;  ///< in all chunks
-    std::size_t out;    ///< of which are taken
-    std::size_t peak;   ///< highest `out` so far
-    std::size_t taken;  ///< how often one was taken
-  };
-  /// Each right at some moment; all at the same when no call is under way.
-  [[nodiscard]] figures count() const noexcept;
+  [[nodiscard]] inline std::size_t words_bytes() const noexcept { return shape_.slots * sizeof(word); }
 
  private:
-  [[nodiscard]] static inline lifo<>::link& link(std::byte* chunk, std::uint32_t slot) noexcept {
-    return at<lifo<>::link>(chunk, sizeof(std::uint32_t))[slot];
+  // Where the lifo finds a number's link.
+  struct link_words {
+    const slot_pool* pool;
+    [[nodiscard]] inline word& operator()(std::uint32_t n) const noexcept {
+      return words_of(pool->chunks_.at(n >> pool->shape_.number_bits))[n & pool->slot_mask()];
+    }
+  };
+  [[nodiscard]] inline link_words links() const noexcept { return {this}; }
+
+  // Of what the table knows by number or by address.
+  template <class Known>
+  [[nodiscard]] static inline word* words_of(const Known& r) noexcept {
+    return static_cast<word*>(r.aside.load(std::memory_order_relaxed));
   }
   [[nodiscard]] inline std::uint32_t slot_mask() const noexcept { return (std::uint32_t{1} << shape_.number_bits) - 1; }
-  [[nodiscard]] inline std::byte* chunk_of(std::uint32_t n) const noexcept {
-    return chunks_.chunk(n >> shape_.number_bits);
+  [[nodiscard]] inline place place_of(std::uint32_t n) const noexcept {
+    const chunk_table::record& r = chunks_.at(n >> shape_.number_bits);
+    const std::uint32_t i = n & slot_mask();
+    return {r.chunk.load(std::memory_order_relaxed) + i * shape_.slot_bytes, words_of(r) + i};
   }
-  [[nodiscard]] inline void* slot(std::uint32_t n) const noexcept {
-    return chunk_of(n) + shape_.first + (n & slot_mask()) * shape_.slot_bytes;
-  }
-  [[nodiscard]] inline slot_fault locate(const void* p, std::uint32_t& n) const noexcept {
-    const std::uint32_t chunk = chunks_.find(p);
-    if (chunk == chunk_table::none) return slot_fault::foreign;
-    const std::size_t offset = (address(p) & (shape_.chunk_bytes - 1)) - shape_.first;  // wraps in front of the first
-    // Chunks are smaller than 4 GiB: dividing 32 bits is half the work.
-    const auto i = static_cast<std::uint32_t>(offset & 0xFFFF'FFFFU) / static_cast<std::uint32_t>(shape_.slot_bytes);
-    if (offset != i * shape_.slot_bytes || i >= shape_.slots) return slot_fault::not_a_slot;
-    n = (chunk << shape_.number_bits) | i;
-    return slot_fault::none;
-  }
-  inline void count_taken() noexcept {
-    const std::size_t taken = taken_.fetch_add(1, std::memory_order_relaxed) + 1;
-    const std::size_t back = put_.load(std::memory_order_relaxed);
-    const std::size_t out = taken - (back < taken ? back : taken);
-    std::size_t peak = peak_.load(std::memory_order_relaxed);
-    while (out > peak && !peak_.compare_exchange_weak(peak, out, std::memory_order_relaxed)) {
-    }
-  }
+  [[nodiscard]] slot_fault find(const void* p, place& at, std::uint32_t& number) const noexcept;
 
   const slot_shape shape_;
   chunk_table chunks_;
-  std::uint32_t removed_ = 0;
-  alignas(64) lifo<> free_;
-  std::atomic<std::size_t> taken_{0};
-  std::atomic<std::size_t> put_{0};
-  std::atomic<std::size_t> peak_{0};
+  std::uint32_t next_ = 0;  ///< number that take_reclaimed() or clear() looks at next
+  alignas(64) stack free_;
 };
 
 }  // namespace strata::mem

@@ -8,6 +8,7 @@ module;
 
 export module strata.pmr:object_pool;
 
+import :layer;
 import :named_cache;
 
 import strata.mem;
@@ -18,6 +19,8 @@ import strata.mem;
 ///     object_pool<node> nodes(std::pmr::new_delete_resource());
 ///     node* const n = nodes.construct(key, value);
 ///     nodes.destroy(n);
+///
+/// object_pool<node, std::pmr::memory_resource, threads::one> is for one thread at a time.
 export namespace strata::pmr {
 
 struct object_pool_options {
@@ -27,14 +30,17 @@ struct object_pool_options {
   bool live_at_end_is_misuse = false;               ///< report objects that are alive at destruction
 };
 
-template <class T, class Upstream = std::pmr::memory_resource>
-class object_pool final : public named_cache<Upstream> {
-  using base = named_cache<Upstream>;
+template <class T, class Upstream = std::pmr::memory_resource, threads Threads = threads::any>
+class object_pool final : public named_cache<Upstream, Threads> {
+  using base = named_cache<Upstream, Threads>;
+
+  static_assert(alignof(T) <= max_alignment_of<Upstream>,
+                "strata::pmr::object_pool: upstream cannot align such objects");
 
  public:
   using value_type = T;
 
-  explicit object_pool(Upstream* upstream, object_pool_options options = {}) noexcept
+  explicit object_pool(Upstream* upstream, object_pool_options options = {})
       : base(upstream, {.name = options.name,
                         .item_bytes = sizeof(T),
                         .alignment = alignof(T),
@@ -59,7 +65,7 @@ class object_pool final : public named_cache<Upstream> {
   void destroy(T* object) noexcept {
     if (object == nullptr) return;
     if (const mem::slot_fault fault = this->inspect(object); fault != mem::slot_fault::none) {
-      return this->report(fault, object);
+      return this->report(fault, object, sizeof(T));
     }
     object->~T();
     this->recycle(object);

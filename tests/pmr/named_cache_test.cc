@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims beyond conformance: every size and alignment to 4096 is served; items no chunk can hold are refused; arrays
-// are adjacent items, and another count is misuse; blocks that fit are items, others are not; a cache stands in a
-// stack.
+// are adjacent items, and another count is misuse; blocks that fit are items, others are not; trim gives back what is
+// free, release everything, arrays included; a cache of either form stands in a stack.
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory_resource>
 #include <new>
+#include <stdexcept>
 #include <vector>
 
 #include "tests/support/failing_resource.h"
@@ -57,11 +58,8 @@ TEST_F(NamedCache, ServesEverySizeAndAlignmentTo4096) {
 }
 
 TEST_F(NamedCache, RefusesItemsNoChunkCanHold) {
-  named_cache cache(&upstream, {.item_bytes = std::size_t{1} << 40});
-  EXPECT_THROW((void)cache.request(), allocation_error);
-  EXPECT_THROW(cache.expand(1), allocation_error);
-  EXPECT_THROW((void)cache.alloc_array(2), allocation_error);
-  EXPECT_EQ(upstream.requests(), 0U);
+  EXPECT_THROW(named_cache(&upstream, cache{.item_bytes = std::size_t{1} << 40}), std::invalid_argument);
+  EXPECT_THROW(named_cache(&upstream, cache{.alignment = 24}), std::invalid_argument);
 }
 
 TEST_F(NamedCache, GivesArraysOfAdjacentItems) {
@@ -93,25 +91,63 @@ TEST_F(NamedCache, ServesAsAResourceWhatFitsAnItem) {
   named_cache cache(&upstream, {.item_bytes = 64});
   void* const small = cache.allocate(40, 8);
   void* const large = cache.allocate(65, 8);
-  void* const aligned = cache.allocate(64, 64);
+  void* const aligned = cache.allocate(64, 64);  // as all items of 64 bytes are
+  void* const wide = cache.allocate(64, 128);
   EXPECT_TRUE(cache.is_live(small));
   EXPECT_FALSE(cache.is_live(large));
-  EXPECT_FALSE(cache.is_live(aligned));
-  EXPECT_EQ(cache.stats().live, 40U + 65 + 64);
+  EXPECT_TRUE(cache.is_live(aligned));
+  EXPECT_FALSE(cache.is_live(wide));
+  EXPECT_EQ(cache.stats().live, 40U + 65 + 64 + 64);
   expect_sums(cache);
   cache.deallocate(small, 40, 8);
   cache.deallocate(large, 65, 8);
   cache.deallocate(aligned, 64, 64);
+  cache.deallocate(wide, 64, 128);
   EXPECT_EQ(cache.stats().live, 0U);
   expect_sums(cache);
 }
 
-TEST(NamedCacheInAStack, ServesItsItems) {
-  stack memory{pages{}, cache{.name = "orders", .item_bytes = 48}};
+TEST_F(NamedCache, TrimsAndReleases) {
+  named_cache cache(&upstream, {.item_bytes = 64, .chunk_bytes = 4096});
+  std::vector<void*> items;
+  for (int i = 0; i < 1000; ++i) items.push_back(cache.request());
+  void* const array = cache.alloc_array(10);
+  for (void* const p : items) cache.recycle(p);
+  const std::size_t before = recorder.live().bytes;
+  const std::size_t freed = cache.trim();
+  EXPECT_EQ(freed, 16 * 4096U);
+  EXPECT_EQ(recorder.live().bytes, before - freed);
+  EXPECT_EQ(cache.stats().live, 640U);
+  expect_sums(cache);
+  (void)array;
+  (void)cache.request();
+  cache.release();
+  EXPECT_EQ(recorder.live().blocks, 0U);
+  EXPECT_EQ(cache.stats().live_blocks, 0U);
+  EXPECT_EQ(cache.stats().upstream, 0U);
+  expect_sums(cache);
+  EXPECT_NE(cache.request(), nullptr);
+  expect_sums(cache);
+}
+
+template <class Stack>
+void serve(Stack& memory) {
   void* const p = memory.allocate(48, 16);
   std::memset(p, 0x5A, 48);
   memory.deallocate(p, 48, 16);
   EXPECT_FALSE(memory.check().found());
+}
+
+TEST(NamedCacheInAStack, ServesItsItems) {
+  stack memory{pages{}, cache{.name = "orders", .item_bytes = 48}};
+  static_assert(decltype(memory)::thread_safe);
+  serve(memory);
+}
+
+TEST(NamedCacheInAStack, ServesOneThreadAboveWhatIsForOneThread) {
+  stack memory{pages{}, heap{}, unsynchronized_cache{.name = "orders", .item_bytes = 48}};
+  static_assert(!decltype(memory)::thread_safe);
+  serve(memory);
 }
 
 }  // namespace
