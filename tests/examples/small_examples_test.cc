@@ -60,4 +60,20 @@ TEST(YourOwnLayer, CountsWhatTheLayersRoundItCount) {
   EXPECT_EQ(allocations["synchronized"], std::to_string(requests)) << result.text;
 }
 
+TEST(PooledCounters, GivesEachSharedPointerOneItem) {
+  const outcome result = run_program("examples/pooled_counters");
+  ASSERT_EQ(result.status, 0) << result.text;
+  // After the first line: owners, items out; chunks; nanoseconds; their ratio.
+  std::map<std::string, std::vector<std::string>> said;
+  for (const auto& words : lines_of(result.text)) said[words.at(0)] = {words.begin() + 1, words.end()};
+  EXPECT_EQ(said["made"], (std::vector<std::string>{"1000", "1000"})) << result.text;
+  EXPECT_EQ(said["copied"], (std::vector<std::string>{"2000", "1000"})) << result.text;
+  EXPECT_EQ(said["dropped"], (std::vector<std::string>{"0", "0"})) << result.text;
+  EXPECT_EQ(said["again"], (std::vector<std::string>{"1000", "1000"})) << result.text;
+  EXPECT_EQ(said["chunks"], (std::vector<std::string>{"1"})) << result.text;
+  // How large the ratio is depends on the machine, so it is printed, not judged.
+  ASSERT_EQ(said["ratio"].size(), 1U) << result.text;
+  EXPECT_GT(std::stod(said["ratio"][0]), 0) << result.text;
+}
+
 }  // namespace

@@ -42,6 +42,10 @@ INSTANTIATE_TEST_SUITE_P(
                           return heap_resource(u, {.min_arena = 1, .keep_empty = 0, .quantum = 64, .min_block = 256});
                         },
                         facts_of<heap_resource<>>(), "heap_resource_coarse"),
+                    subject([](upstream* u) { return named_cache(u, {.item_bytes = 256}); }, facts_of<named_cache<>>(),
+                            "named_cache"),
+                    subject([](upstream* u) { return object_pool<int>(u, {.chunk_bytes = 64, .min_items = 1}); },
+                            facts_of<object_pool<int>>(), "object_pool"),
                     subject([](upstream* u) { return slab_resource(u); }, facts_of<slab_resource<>>(), "slab_resource"),
                     subject([](upstream* u) { return slab_resource(u, slabs{.keep_empty = 0, .keep_large = 0}); },
                             facts_of<slab_resource<>>(), "slab_resource_keeping_nothing"),

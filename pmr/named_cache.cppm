@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <cstddef>
+#include <cstdint>
+#include <memory_resource>
+#include <span>
+
+export module strata.pmr:named_cache;
+
+import :allocation_error;
+import :layer;
+import :misuse;
+import :other_blocks;
+import :report;
+import :slot_supply;
+
+import strata.mem;
+
+/// Items of one size, known by a name: request and recycle, with a cache of free items for each thread.
+///
+/// Role           keeper: takes chunks, hands out items
+/// Upstream       borrowed, never null, outlives this object; must not ask this object. cache{} calls it from any
+///                thread, outside every lock, so it is thread safe itself
+/// Owns           its chunks, the words and caches beside them, and the blocks that are no items, until release() or
+///                destruction
+/// Thread safety  cache{}: every member from any thread, but release() and destruction, while which no other call is
+///                under way. unsynchronized_cache{}: one thread at a time; no lock, no thread_local and no atomic
+///                read-modify-write
+/// Alignment      of items at least `alignment`; of other blocks what upstream honours
+/// Size           blocks that fit an item, in size and alignment, are items; others come from upstream, one by one
+/// Complexity     O(1), however many items are free: a pop, or a look-up and a push; once in half a cache one
+///                compare-and-swap for a batch; a chunk's slots are linked when it comes. trim() and check() O(items)
+/// Overhead       4 bytes an item; what is left of a chunk; above eight chunks a table of 120 to 480 bytes a chunk; 1.1
+///                KiB a thread and one to spare; 3 KiB in this object. Other blocks: 56 bytes, or their alignment if
+///                that is more, and a lock
+/// Throws         what upstream throws; allocation_error when growing failed in the thread waited for, and for what
+///                cannot be; nothing has changed. Constructed with options that cannot be: std::invalid_argument
+/// Deallocate     noexcept; size and alignment as allocated. Twice, a pointer that is no item, another size than
+///                that of a block that is none: misuse, noticed at once. Not noticed: two threads that recycle one item
+///                at the very same time
+/// Equality       identity
+/// Fork           the child can allocate and deallocate at once; items in hand and in caches of threads it does not
+///                have stay out
+/// Exit           a thread's cache passes to the next thread. Destruction gives everything back, live or not;
+///                live_at_end says whether those are misuse
+/// Signals        not for signal handlers
+/// Composes       above a thread-safe layer; unsynchronized_cache{} above any
+///
+/// Hysteresis: chunks are kept until trim(), which gives back those whose items are all free; items in the caches of
+/// other living threads are not. Words and caches are kept until release().
+export namespace strata::pmr {
+
+using mem::threads;
+
+template <class Upstream, threads Threads>
+class named_cache;
+
+/// A named_cache in a stack: its options.
+template <threads Threads>
+struct cache_options {
+  template <class Upstream>
+  using layer_over = named_cache<Upstream, Threads>;
+
+  const char* name = "cache";                         ///< in reports and errors; outlives the layer
+  std::size_t item_bytes = 64;                        ///< bytes of an item
+  std::size_t alignment = alignof(std::max_align_t);  ///< of every item, at least; a power of two
+  std::size_t chunk_bytes = std::size_t{64} << 10;    ///< asked of upstream at a time, at least, and so aligned; it is
+                                                      ///< rounded to a power of two, up to 2 GiB
+  std::uint32_t min_items = 8;                        ///< items in a chunk, at least
+  bool live_at_end_is_misuse = false;                 ///< report items and blocks that are alive at destruction
+};
+
+/// For any thread.
+using cache = cache_options<threads::any>;
+
+/// For one thread at a time. Upstream need not be thread safe either.
+using unsynchronized_cache = cache_options<threads::one>;
+
+template <class Upstream = std::pmr::memory_resource, threads Threads = threads::any>
+class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
+  using base = direct_layer<named_cache>;
+
+ public:
+  using upstream_type = Upstream;
+  static constexpr bool thread_safe = Threads == threads::any;
+  static constexpr std::size_t max_alignment = max_alignment_of<Upstream>;
+  static constexpr bool zeroed = false;
+  static constexpr bool can_release = true;
+
+  static_assert(!thread_safe || is_thread_safe_or_unknown<Upstream>,
+                "strata::pmr::named_cache: any thread may ask upstream; put synchronized{} between, or take "
+                "unsynchronized_cache{}");
+
+  explicit named_cache(Upstream* upstream, cache_options<Threads> options = {})
+      : base(options.name, upstream),
+        options_(options),
+        items_(options.name, upstream,
+               mem::slot_shape::of(options.item_bytes, options.alignment, options.chunk_bytes, options.min_items)),
+        others_(upstream) {}
+  ~named_cache() override;
+
+  /// An item's bytes. Never null.
+  [[nodiscard]] inline void* request() { return items_.take(options_.item_bytes); }
+
+  /// Takes an item back; null is fine.
+  inline void recycle(void* p) noexcept {
+    if (p != nullptr) take_back(p, options_.item_bytes);
+  }
+
+  /// Room for `n` adjacent items, item_stride() bytes apart. One is an item as any; more are a block of upstream's.
+  [[nodiscard]] void* alloc_array(std::size_t n);
+  /// Takes back what alloc_array(n) returned; null is fine.
+  void free_array(void* p, std::size_t n) noexcept;
+
+  /// Takes chunks from upstream for `n` more items, at least, whatever is free already. When upstream fails, what was
+  /// got until then stays.
+  void expand(std::size_t n) { items_.expand(n); }
+  /// Gives back upstream the chunks whose items are all free. Returns the bytes given back.
+  std::size_t trim() noexcept { return items_.trim(); }
+  /// Gives everything back upstream; all items and blocks are void.
+  void release() noexcept;
+
+  /// Whether `p` points to an item that is out.
+  [[nodiscard]] bool is_live(const void* p) const noexcept { return inspect(p) == mem::slot_fault::none; }
+
+  [[nodiscard]] std::size_t item_bytes() const noexcept { return options_.item_bytes; }
+  /// Distance of adjacent items, bytes.
+  [[nodiscard]] std::size_t item_stride() const noexcept { return items_.shape().slot_bytes; }
+  /// Asked of upstream for a chunk, bytes.
+  [[nodiscard]] std::size_t chunk_bytes() const noexcept { return items_.shape().chunk_bytes; }
+  [[nodiscard]] std::size_t items_per_chunk() const noexcept { return items_.shape().slots; }
+  [[nodiscard]] std::size_t chunks() const noexcept { return items_.slots().pool().chunks().count(); }
+  /// Threads that wait for another to get a chunk.
+  [[nodiscard]] std::size_t waiting() const noexcept { return items_.growth().waiting(); }
+
+  [[nodiscard]] statistics stats() const noexcept override;
+  /// This cache, item by item, then what is below.
+  [[nodiscard]] fault check() const noexcept override;
+  [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
+
+ protected:
+  /// What recycle(p) would find.
+  [[nodiscard]] mem::slot_fault inspect(const void* p) const noexcept { return items_.slots().inspect(p); }
+  /// Says what is wrong with `p`.
+  template <class Fault>
+  void report(Fault fault, const void* p, std::size_t bytes) const noexcept {
+    report_misuse({.layer = this->name(),
+                   .sentence = mem::describe(fault),
+                   .pointer = p,
+                   .bytes = bytes,
+                   .alignment = options_.alignment});
+  }
+
+ private:
+  friend base;
+
+  [[nodiscard]] inline bool fits(std::size_t bytes, std::size_t alignment) const noexcept {
+    return bytes <= options_.item_bytes && alignment <= alignment_;
+  }
+  inline void take_back(void* p, std::size_t bytes) noexcept {
+    if (!items_.put_easily(p, bytes)) [[unlikely]] {
+      take_back_slowly(p, bytes);
+    }
+  }
+  [[gnu::noinline]] void take_back_slowly(void* p, std::size_t bytes) noexcept;
+  [[gnu::noinline]] void take_back_other(void* p, std::size_t bytes) noexcept;
+
+  [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    if (!fits(bytes, alignment)) [[unlikely]] {
+      return others_.allocate(this->name(), bytes, alignment);
+    }
+    return items_.take(bytes);
+  }
+
+  inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
+    if (!fits(bytes, alignment)) [[unlikely]] {
+      return take_back_other(p, bytes);
+    }
+    take_back(p, bytes);
+  }
+
+  const cache_options<Threads> options_;
+  slot_supply<Upstream, Threads> items_;
+  other_blocks<Upstream, Threads> others_;
+  const std::size_t alignment_ = items_.shape().alignment();  ///< of every item
+};
+
+template <class Upstream>
+named_cache(Upstream*) -> named_cache<Upstream>;
+template <class Upstream, threads Threads>
+named_cache(Upstream*, cache_options<Threads>) -> named_cache<Upstream, Threads>;
+
+template <class Upstream, threads Threads>
+named_cache<Upstream, Threads>::~named_cache() {
+  if (options_.live_at_end_is_misuse && stats().live_blocks != 0) {
+    report_misuse({.layer = this->name(), .sentence = "destroyed with live items: their chunks are gone"});
+  }
+}
+
+template <class Upstream, threads Threads>
+void named_cache<Upstream, Threads>::release() noexcept {
+  items_.release();
+  others_.release();
+}
+
+template <class Upstream, threads Threads>
+void* named_cache<Upstream, Threads>::alloc_array(std::size_t n) {
+  if (n == 1) return request();
+  std::size_t bytes = 0;
+  if (!mem::checked_multiply(n, item_stride(), bytes)) {
+    others_.failed();
+    throw allocation_error(this->name(), mem::max_object, alignment_, "no machine has room for so many items");
+  }
+  return others_.allocate(this->name(), bytes, options_.alignment);
+}
+
+template <class Upstream, threads Threads>
+void named_cache<Upstream, Threads>::free_array(void* p, std::size_t n) noexcept {
+  if (p == nullptr) return;
+  // One that lies in a chunk is an item, one that does not is none.
+  const bool is_item = inspect(p) != mem::slot_fault::foreign;
+  std::size_t bytes = 0;
+  if (is_item && n == 1) return take_back(p, options_.item_bytes);
+  // No count at all stands for one that cannot be.
+  if (!mem::checked_multiply(n, item_stride(), bytes)) bytes = mem::max_object;
+  if (is_item) return report(mem::owned_fault::other_size, p, bytes);
+  take_back_other(p, bytes);
+}
+
+template <class Upstream, threads Threads>
+void named_cache<Upstream, Threads>::take_back_slowly(void* p, std::size_t bytes) noexcept {
+  if (const mem::slot_fault fault = items_.put(p, bytes); fault != mem::slot_fault::none) report(fault, p, bytes);
+}
+
+template <class Upstream, threads Threads>
+void named_cache<Upstream, Threads>::take_back_other(void* p, std::size_t bytes) noexcept {
+  if (const mem::owned_fault fault = others_.deallocate(p, bytes); fault != mem::owned_fault::none) {
+    report(fault, p, bytes);
+  }
+}
+
+template <class Upstream, threads Threads>
+statistics named_cache<Upstream, Threads>::stats() const noexcept {
+  const auto items = items_.count();
+  statistics figures = others_.stats();
+  figures.upstream += items.upstream;
+  figures.kept += items.kept;
+  figures.live += items.live;
+  figures.peak += items.peak;
+  figures.overhead += items.upstream - items.kept - items.live;
+  figures.live_blocks += items.out;
+  figures.allocations += items.taken;
+  figures.failures += items.failures;
+  return figures;
+}
+
+template <class Upstream, threads Threads>
+fault named_cache<Upstream, Threads>::check() const noexcept {
+  if (const char* const wrong = items_.slots().pool().check(); wrong != nullptr) return {wrong, nullptr};
+  return base::check();
+}
+
+template <class Upstream, threads Threads>
+std::size_t named_cache<Upstream, Threads>::degraded(std::span<degradation> out) const noexcept {
+  const mem::os_error cause = items_.growth().unknown_to_fork();
+  if (!cause.failed()) return 0;
+  if (!out.empty()) {
+    out[0] = {"growing is not known to fork(): a child forked meanwhile may hang; do not fork", cause, 1};
+  }
+  return 1;
+}
+
+static_assert(layered<named_cache<>>);
+
+}  // namespace strata::pmr

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory_resource>
+#include <stdexcept>
+
+export module strata.pmr:slot_supply;
+
+import :allocation_error;
+import :layer;
+
+import strata.mem;
+
+/// Slots of one size for layers above: mem::cached_slots, with chunks from an upstream.
+///
+/// Growth: one chunk at a time. When threads find no free slot, one asks upstream, once, holding no lock; the others
+/// wait for it and share what comes of it, failure included. A cache for a thread, and one to spare, are asked for when
+/// there was a slot; without them all works, slower.
+///
+/// Chunks go back by trim() and release(). Thread class of mem::cached_slots; release() is for when no other call is
+/// under way.
+export namespace strata::pmr {
+
+template <class Upstream, mem::threads Threads>
+class slot_supply {
+ public:
+  /// Throws std::invalid_argument for slots that cannot be. `name` is for errors.
+  slot_supply(const char* name, Upstream* upstream, const mem::slot_shape& shape)
+      : name_(name), upstream_(upstream), slots_(valid(shape)) {}
+  ~slot_supply() { release(); }
+  slot_supply(const slot_supply&) = delete;
+  slot_supply& operator=(const slot_supply&) = delete;
+
+  /// A slot, of which `bytes` are asked for. Throws what upstream throws, or allocation_error when the thread waited
+  /// for could not get a chunk.
+  [[nodiscard]] inline void* take(std::size_t bytes) {
+    void* const p = slots_.take(bytes);
+    return p != nullptr ? p : refill(bytes);
+  }
+  /// Takes a slot back if that is easy; else false, and put() will do or say.
+  [[nodiscard]] inline bool put_easily(void* p, std::size_t bytes) noexcept { return slots_.put_easily(p, bytes); }
+  [[nodiscard]] mem::slot_fault put(void* p, std::size_t bytes) noexcept { return slots_.put(p, bytes); }
+
+  /// Makes `n` more slots ready, at least; what was got before upstream failed stays.
+  void expand(std::size_t n);
+  /// Gives back chunks whose slots are all free; slots in other threads' caches are not. Returns the bytes given back.
+  std::size_t trim() noexcept;
+  /// Gives everything back; all slots are void.
+  void release() noexcept;
+
+  [[nodiscard]] const mem::cached_slots<Threads>& slots() const noexcept { return slots_; }
+  [[nodiscard]] const mem::slot_shape& shape() const noexcept { return slots_.pool().shape(); }
+  [[nodiscard]] const mem::growth_for<Threads>& growth() const noexcept { return growth_; }
+
+  struct figures {
+    std::size_t upstream;  ///< bytes held
+    std::size_t kept;      ///< bytes of free slots
+    std::size_t live;      ///< bytes handed out, as asked for
+    std::size_t peak;      ///< highest `live` seen: looked at when a chunk is added, and here
+    std::size_t out;       ///< slots handed out
+    std::size_t taken;     ///< how often one was
+    std::size_t failures;  ///< how often none could be
+  };
+  [[nodiscard]] figures count() const noexcept;
+
+ private:
+  using cache = typename mem::cached_slots<Threads>::cache;
+
+  [[nodiscard]] static const mem::slot_shape& valid(const mem::slot_shape& shape);
+  [[nodiscard, gnu::noinline]] void* refill(std::size_t bytes);
+  void grow();
+  void equip() noexcept;
+  [[nodiscard]] void* obtain(std::size_t bytes, std::size_t alignment);
+  void give_back(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  [[noreturn]] void share_failure() const;
+
+  const char* const name_;
+  Upstream* const upstream_;
+  mem::cached_slots<Threads> slots_;
+  mem::growth_for<Threads> growth_;  ///< who adds chunks and takes them away
+  mem::tally<Threads> held_;         ///< bytes from upstream
+  mem::tally<Threads> failures_;
+  mutable mem::tally<Threads> peak_;
+  std::atomic<bool> without_caches_{false};  ///< upstream refused one since it gave a chunk
+};
+
+template <class Upstream, mem::threads Threads>
+const mem::slot_shape& slot_supply<Upstream, Threads>::valid(const mem::slot_shape& shape) {
+  if (shape.slots == 0) throw std::invalid_argument("strata: no chunk can hold such items, or so many");
+  if (shape.chunk_bytes > max_alignment_of<Upstream>) {
+    throw std::invalid_argument(
+        "strata: upstream cannot align chunks, which are aligned to their size; make them smaller");
+  }
+  return shape;
+}
+
+template <class Upstream, mem::threads Threads>
+void* slot_supply<Upstream, Threads>::refill(std::size_t bytes) {
+  for (;;) {
+    const mem::growth::moment seen = growth_.now();
+    if (void* const p = slots_.refill(bytes); p != nullptr) {
+      equip();
+      return p;
+    }
+    try {
+      if (growth_.under_way(seen)) {
+        if (!growth_.wait(seen)) share_failure();
+      } else if (growth_.begin(seen)) {
+        grow();
+      }
+    } catch (...) {
+      failures_.add(1);
+      throw;
+    }
+  }
+}
+
+// Upstream first, books second: who waits is woken when either is done.
+template <class Upstream, mem::threads Threads>
+void slot_supply<Upstream, Threads>::grow() {
+  auto& pool = slots_.pool();
+  void* chunk = nullptr;
+  void* words = nullptr;
+  const std::size_t chunk_bytes = shape().chunk_bytes;
+  const std::size_t words_bytes = pool.wanted_words();
+  try {
+    if (!pool.may_add()) {
+      throw allocation_error(name_, shape().slot_bytes, shape().alignment(), "no pool can hold so many items");
+    }
+    chunk = obtain(chunk_bytes, chunk_bytes);
+    if (words_bytes != 0) words = obtain(words_bytes, alignof(std::max_align_t));
+    if (const std::size_t table = pool.chunks().wanted(); table != 0) {
+      pool.chunks().grow(obtain(table, alignof(std::max_align_t)));
+    }
+  } catch (...) {
+    if (words != nullptr) give_back(words, words_bytes, alignof(std::max_align_t));
+    if (chunk != nullptr) give_back(chunk, chunk_bytes, chunk_bytes);
+    growth_.end(false);
+    throw;
+  }
+  pool.add(chunk, words);
+  without_caches_.store(false, std::memory_order_relaxed);
+  peak_.raise(slots_.count().live);
+  growth_.end(true);
+}
+
+template <class Upstream, mem::threads Threads>
+void slot_supply<Upstream, Threads>::equip() noexcept {
+  if (without_caches_.load(std::memory_order_relaxed) || !slots_.wants_cache()) return;
+  try {
+    void* const memory = obtain(sizeof(cache), alignof(cache));
+    if (!slots_.add_cache(memory)) give_back(memory, sizeof(cache), alignof(cache));
+  } catch (...) {
+    without_caches_.store(true, std::memory_order_relaxed);
+  }
+}
+
+template <class Upstream, mem::threads Threads>
+void slot_supply<Upstream, Threads>::expand(std::size_t n) {
+  for (std::size_t added = 0; added < n;) {
+    const mem::growth::moment seen = growth_.now();
+    if (growth_.under_way(seen)) {
+      if (!growth_.wait(seen)) share_failure();
+    } else if (growth_.begin(seen)) {
+      grow();
+      added += shape().slots;
+    }
+  }
+}
+
+template <class Upstream, mem::threads Threads>
+std::size_t slot_supply<Upstream, Threads>::trim() noexcept {
+  slots_.drain();
+  for (;;) {
+    const mem::growth::moment seen = growth_.now();
+    if (growth_.under_way(seen)) {
+      (void)growth_.wait(seen);
+    } else if (growth_.begin(seen)) {
+      break;
+    }
+  }
+  std::size_t freed = 0;
+  slots_.pool().reclaim();
+  while (void* const chunk = slots_.pool().take_reclaimed()) {
+    give_back(chunk, shape().chunk_bytes, shape().chunk_bytes);
+    freed += shape().chunk_bytes;
+  }
+  growth_.end(true);
+  return freed;
+}
+
+template <class Upstream, mem::threads Threads>
+void slot_supply<Upstream, Threads>::release() noexcept {
+  for (cache* c = slots_.clear_caches(); c != nullptr;) {
+    cache* const next = c->next;  // read before the cache is gone
+    give_back(c, sizeof(cache), alignof(cache));
+    c = next;
+  }
+  auto& pool = slots_.pool();
+  for (typename mem::slot_pool<Threads>::parts gone{}; pool.clear(gone);) {
+    if (gone.chunk != nullptr) give_back(gone.chunk, shape().chunk_bytes, shape().chunk_bytes);
+    give_back(gone.words, pool.words_bytes(), alignof(std::max_align_t));
+  }
+  for (auto t = pool.chunks().clear(); t.memory != nullptr; t = pool.chunks().clear()) {
+    give_back(t.memory, t.bytes, alignof(std::max_align_t));
+  }
+}
+
+template <class Upstream, mem::threads Threads>
+void* slot_supply<Upstream, Threads>::obtain(std::size_t bytes, std::size_t alignment) {
+  void* const p = upstream_->allocate(bytes, alignment);
+  held_.add(bytes);
+  return p;
+}
+
+template <class Upstream, mem::threads Threads>
+void slot_supply<Upstream, Threads>::give_back(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+  held_.subtract(bytes);
+  upstream_->deallocate(p, bytes, alignment);
+}
+
+template <class Upstream, mem::threads Threads>
+void slot_supply<Upstream, Threads>::share_failure() const {
+  throw allocation_error(name_, shape().slot_bytes, shape().alignment(),
+                         "the thread that was to get a chunk for all who waited got none");
+}
+
+template <class Upstream, mem::threads Threads>
+typename slot_supply<Upstream, Threads>::figures slot_supply<Upstream, Threads>::count() const noexcept {
+  const auto seen = slots_.count();
+  const std::size_t slots = std::size_t{slots_.pool().chunks().count()} * shape().slots;
+  return {.upstream = held_.get(),
+          .kept = (slots - seen.out) * shape().slot_bytes,
+          .live = seen.live,
+          .peak = peak_.raise(seen.live),
+          .out = seen.out,
+          .taken = seen.taken,
+          .failures = failures_.get()};
+}
+
+}  // namespace strata::pmr

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Claims: capacity follows the size of slots; slots come out last in, first out, marked as out, and go in marked as not;
+// an empty one says so; half of an odd number is the larger half; figures count by bytes asked for.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+import strata.mem;
+
+namespace strata::mem {
+namespace {
+
+constexpr std::size_t bytes = 4096;
+
+struct SlotCache : testing::Test {
+  using cache_type = slot_cache<threads::any>;
+
+  slot_pool<threads::any> pool{slot_shape::of(64, 8, bytes, 1)};
+  cache_type cache{16};
+  alignas(bytes) std::array<std::byte, bytes> chunk;
+  std::array<std::uint32_t, bytes / 64> words;
+
+  SlotCache() { pool.add(chunk.data(), words.data()); }
+  cache_type::place place_of(const void* p) const {
+    cache_type::place at{};
+    EXPECT_EQ(pool.find(p, at), slot_fault::none);
+    return at;
+  }
+};
+
+TEST_F(SlotCache, KeepsAsManyAsTheirSizeAllows) {
+  EXPECT_EQ(cache_type::capacity(1), cache_type::max_places);
+  EXPECT_EQ(cache_type::capacity(512), 64U);
+  EXPECT_EQ(cache_type::capacity(4096), 8U);
+  EXPECT_EQ(cache_type::capacity(1 << 20), 4U);
+}
+
+TEST_F(SlotCache, GivesLastInFirstOutAndMarksWhatIsOut) {
+  EXPECT_EQ(cache.pop(64), nullptr);
+  std::array<void*, 3> slots;
+  for (void*& p : slots) {
+    cache.fill(pool);
+    p = cache.pop(64);
+    ASSERT_NE(p, nullptr);
+    EXPECT_TRUE(pool.is_out(place_of(p)));
+    cache.drain(pool);
+  }
+  for (void* const p : slots) cache.push(place_of(p), 64);
+  for (std::size_t i = slots.size(); i-- > 0;) {
+    EXPECT_FALSE(pool.is_out(place_of(slots[i])));
+    EXPECT_EQ(cache.pop(64), slots[i]);
+  }
+  EXPECT_EQ(cache.pop(64), nullptr);
+}
+
+TEST_F(SlotCache, GivesItsOlderHalfBack) {
+  std::array<void*, 16> slots;
+  for (void*& p : slots) p = pool.take();
+  for (void* const p : slots) {
+    EXPECT_FALSE(cache.is_full());
+    cache.push(place_of(p), 64);
+  }
+  EXPECT_TRUE(cache.is_full());
+  EXPECT_EQ(cache.pop(64), slots[15]);
+  cache.halve(pool);
+  EXPECT_EQ(cache.size(), 7U);
+  EXPECT_EQ(pool.take(), slots[7]);
+  for (std::size_t i = 15; i-- > 8;) EXPECT_EQ(cache.pop(64), slots[i]);
+  cache.halve(pool);
+  cache.drain(pool);
+  EXPECT_EQ(cache.size(), 0U);
+}
+
+TEST_F(SlotCache, CountsWhatIsAskedFor) {
+  cache.fill(pool);
+  void* const p = cache.pop(10);
+  EXPECT_EQ(cache.live(), 10U);
+  cache.push(place_of(p), 30);
+  EXPECT_EQ(cache.live(), std::size_t{0} - 20) << "what others handed out";
+  EXPECT_EQ(cache.taken(), 1U);
+  EXPECT_EQ(cache.put(), 1U);
+}
+
+}  // namespace
+}  // namespace strata::mem

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// Claims, of both forms: what cannot be is refused when constructed; a slot needs a chunk and its words, and whichever
+// upstream refuses, nothing has changed; a refused cache harms nobody and is not asked for again before the next chunk;
+// expand brings what was asked; trim gives back chunks that are free and no other, so often as one likes; release gives
+// everything back and all works on. Of the shared form: trimming while others work loses no slot; thread after thread
+// leaves no growth.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "tests/support/failing_resource.h"
+#include "tests/support/recording_resource.h"
+
+import strata.mem;
+import strata.pmr;
+
+namespace strata::pmr {
+namespace {
+
+constexpr std::size_t chunk = 4096;
+constexpr std::size_t item = 64;
+constexpr std::size_t per_chunk = chunk / item;
+
+template <mem::threads Threads>
+struct form {
+  static constexpr mem::threads value = Threads;
+};
+
+template <class Form>
+struct SlotSupply : testing::Test {
+  using supply = slot_supply<test::failing_resource, Form::value>;
+
+  test::recording_resource recorder;
+  test::failing_resource upstream{&recorder};
+  supply slots{"test", &upstream, mem::slot_shape::of(item, 8, chunk, 1)};
+
+  std::size_t chunks() const { return slots.slots().pool().chunks().count(); }
+  void expect_sums() const {
+    const auto figures = slots.count();
+    EXPECT_EQ(figures.upstream, recorder.live().bytes);
+    EXPECT_EQ(figures.kept + figures.out * item, chunks() * chunk);
+    EXPECT_EQ(slots.slots().pool().check(), nullptr);
+  }
+};
+using Forms = testing::Types<form<mem::threads::any>, form<mem::threads::one>>;
+TYPED_TEST_SUITE(SlotSupply, Forms);
+
+/// Has to be told what it can align.
+struct page_aligner : layer {
+  static constexpr bool thread_safe = true;
+  static constexpr std::size_t max_alignment = 4096;
+  static constexpr bool zeroed = false;
+  static constexpr bool can_release = false;
+};
+
+TYPED_TEST(SlotSupply, RefusesWhatCannotBe) {
+  using over_pages = slot_supply<page_aligner, TypeParam::value>;
+  EXPECT_THROW(over_pages("test", nullptr, mem::slot_shape::of(item, 8, 8192, 1)), std::invalid_argument);
+  EXPECT_NO_THROW(over_pages("test", nullptr, mem::slot_shape::of(item, 8, 4096, 1)));
+  EXPECT_THROW(over_pages("test", nullptr, mem::slot_shape::of(std::size_t{1} << 40, 8, 4096, 1)),
+               std::invalid_argument);
+}
+
+TYPED_TEST(SlotSupply, ChangesNothingWhenUpstreamRefusesAnyPart) {
+  // Past eight chunks a table is needed too.
+  std::vector<void*> taken;
+  while (this->chunks() < 8) taken.push_back(this->slots.take(item));
+  while (this->slots.count().kept != 0) taken.push_back(this->slots.take(item));
+  const test::balance before = this->recorder.live();
+  for (std::size_t part = 1; part <= 3; ++part) {  // chunk, words, table
+    this->upstream.at(part);
+    EXPECT_THROW((void)this->slots.take(item), std::bad_alloc);
+    EXPECT_EQ(this->recorder.live(), before) << part;
+    EXPECT_EQ(this->slots.count().failures, part);
+    this->expect_sums();
+  }
+  this->upstream.never();
+  EXPECT_NE(this->slots.take(item), nullptr);
+  EXPECT_EQ(this->chunks(), 9U);
+  this->expect_sums();
+}
+
+TYPED_TEST(SlotSupply, WorksOnWithoutACache) {
+  this->upstream.at(3);  // chunk, words, cache
+  void* const p = this->slots.take(item);
+  EXPECT_EQ(this->recorder.live().blocks, 2U);
+  this->upstream.never();
+  const std::size_t asked = this->upstream.requests();
+  for (std::size_t i = 1; i < per_chunk; ++i) (void)this->slots.take(item);
+  EXPECT_EQ(this->upstream.requests(), asked) << "it is asked for again";
+  EXPECT_EQ(this->slots.put(p, item), mem::slot_fault::none);
+  EXPECT_EQ(this->slots.take(item), p);
+  EXPECT_EQ(this->slots.count().failures, 0U);
+  (void)this->slots.take(item);
+  EXPECT_GE(this->recorder.live().blocks, 5U) << "with the next chunk comes a cache";
+  this->expect_sums();
+}
+
+TYPED_TEST(SlotSupply, ExpandsByWhatIsAsked) {
+  this->slots.expand(0);
+  EXPECT_EQ(this->chunks(), 0U);
+  this->slots.expand(1);
+  this->slots.expand(1);
+  EXPECT_EQ(this->chunks(), 2U) << "whatever is free already";
+  this->slots.expand(2 * per_chunk + 1);
+  EXPECT_EQ(this->chunks(), 5U);
+  const std::size_t limit = this->recorder.live().bytes;
+  this->upstream.from(9);
+  EXPECT_THROW(this->slots.expand(std::numeric_limits<std::size_t>::max()), std::bad_alloc);
+  EXPECT_GT(this->recorder.live().bytes, limit) << "what was got stays";
+  this->expect_sums();
+}
+
+TYPED_TEST(SlotSupply, TrimsChunksThatAreFree) {
+  EXPECT_EQ(this->slots.trim(), 0U);
+  std::vector<void*> taken;
+  for (std::size_t i = 0; i < 10 * per_chunk; ++i) taken.push_back(this->slots.take(item));
+  EXPECT_EQ(this->slots.trim(), 0U);
+  void* const kept = taken[5 * per_chunk];
+  for (void* const p : taken) {
+    if (p != kept) ASSERT_EQ(this->slots.put(p, item), mem::slot_fault::none);
+  }
+  EXPECT_EQ(this->slots.trim(), 9 * chunk);
+  EXPECT_EQ(this->chunks(), 1U);
+  EXPECT_EQ(this->slots.trim(), 0U);
+  this->expect_sums();
+  EXPECT_EQ(this->slots.put(taken[0], item), mem::slot_fault::foreign);
+
+  const std::size_t words = this->recorder.live().bytes - chunk;
+  for (std::size_t round = 0; round < 3; ++round) {
+    taken.clear();
+    for (std::size_t i = 1; i < 10 * per_chunk; ++i) {
+      taken.push_back(this->slots.take(item));
+      std::memset(taken.back(), 0x5A, item);
+    }
+    this->expect_sums();
+    for (void* const p : taken) ASSERT_EQ(this->slots.put(p, item), mem::slot_fault::none);
+    EXPECT_EQ(this->slots.trim(), 9 * chunk);
+  }
+  EXPECT_EQ(this->recorder.live().bytes - chunk, words) << "what lies beside chunks is used again";
+  EXPECT_EQ(this->slots.put(kept, item), mem::slot_fault::none);
+  EXPECT_EQ(this->slots.trim(), chunk);
+  EXPECT_EQ(this->slots.count().kept, 0U);
+  this->expect_sums();
+}
+
+TYPED_TEST(SlotSupply, ReleasesEverythingAndWorksOn) {
+  for (int round = 0; round < 3; ++round) {
+    for (std::size_t i = 0; i < 20 * per_chunk; ++i) (void)this->slots.take(10);
+    EXPECT_EQ(this->slots.count().live, 20 * per_chunk * 10);
+    this->expect_sums();
+    this->slots.release();
+    EXPECT_EQ(this->recorder.live().blocks, 0U);
+    EXPECT_EQ(this->slots.count().live, 0U);
+    EXPECT_EQ(this->slots.count().out, 0U);
+    EXPECT_EQ(this->slots.count().upstream, 0U);
+  }
+  EXPECT_EQ(this->slots.count().taken, 60 * per_chunk);
+  EXPECT_EQ(this->slots.count().peak, 20 * per_chunk * 10);
+}
+
+using SlotSupplyOfManyThreads = SlotSupply<form<mem::threads::any>>;
+
+TEST_F(SlotSupplyOfManyThreads, LosesNoSlotWhenTrimmedMeanwhile) {
+  std::atomic<bool> done{false};
+  std::vector<std::thread> crew;
+  for (int t = 0; t < 3; ++t) {
+    crew.emplace_back([&, t] {
+      std::vector<void*> held;
+      while (!done) {
+        for (std::size_t i = 0; i < 3 * per_chunk; ++i) {
+          held.push_back(slots.take(item));
+          std::memset(held.back(), t, item);
+        }
+        for (void* const p : held) {
+          EXPECT_EQ(static_cast<unsigned char*>(p)[item - 1], t);
+          EXPECT_EQ(slots.put(p, item), mem::slot_fault::none);
+        }
+        held.clear();
+      }
+    });
+  }
+  for (int i = 0; i < 300; ++i) slots.trim();
+  done = true;
+  for (std::thread& t : crew) t.join();
+  EXPECT_EQ(slots.count().out, 0U);
+  slots.trim();
+  EXPECT_EQ(chunks(), 0U) << "a chunk only goes when all its slots are there";
+  expect_sums();
+}
+
+TEST_F(SlotSupplyOfManyThreads, DoesNotGrowWithThreadLives) {
+  std::vector<void*> passed;
+  const auto live = [&] {
+    for (void* const p : passed) EXPECT_EQ(slots.put(p, item), mem::slot_fault::none);
+    passed.clear();
+    for (std::size_t i = 0; i < 40; ++i) passed.push_back(slots.take(item));
+  };
+  for (int i = 0; i < 10; ++i) std::thread(live).join();
+  const test::balance before = recorder.live();
+  for (int i = 0; i < 5'000; ++i) std::thread(live).join();
+  EXPECT_EQ(recorder.live(), before);
+  expect_sums();
+}
+
+}  // namespace
+}  // namespace strata::pmr
