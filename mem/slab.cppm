@@ -90,7 +90,7 @@ struct alignas(64) slab {
     return slab_fault::none;
   }
 
-  /// The shelf for what is free now: none below a sixteenth, so that one slot going and coming does not drag the slab
+  /// The shelf for what is free now: none below a 64th, so that one slot going and coming does not drag the slab
   /// along; then one for each quarter.
   [[nodiscard]] inline std::uint8_t shelf_now() const noexcept {
     if (free * 64 < slots) return 0;
