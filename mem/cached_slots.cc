@@ -33,6 +33,15 @@ T* take_out(std::atomic<T*>& from) noexcept {
 }  // namespace
 
 template <threads Threads>
+void cached_slots<Threads>::set_mine(cache* c) noexcept {
+  const std::size_t place = shared ? number_of_this_thread : 0;
+  caches_[place].store(c, std::memory_order_release);
+  for (std::size_t seen = places_.load(std::memory_order_relaxed); place >= seen;) {
+    if (places_.compare_exchange_weak(seen, place + 1, std::memory_order_release, std::memory_order_relaxed)) break;
+  }
+}
+
+template <threads Threads>
 typename cached_slots<Threads>::cache* cached_slots<Threads>::mine_or_spare() noexcept {
   if (cache* const c = mine(); c != nullptr) return c;
   if constexpr (shared) {
@@ -40,7 +49,7 @@ typename cached_slots<Threads>::cache* cached_slots<Threads>::mine_or_spare() no
     if (cache* const left = mine(); left != nullptr) return left;
     if (spare_.load(std::memory_order_relaxed) == nullptr) return nullptr;
     cache* const c = take_out<Threads>(spare_);
-    caches_[number_of_this_thread].store(c, std::memory_order_release);
+    set_mine(c);
     return c;
   }
   return nullptr;
@@ -99,7 +108,7 @@ template <threads Threads>
 bool cached_slots<Threads>::add_cache(void* memory) noexcept {
   const bool may_have = !shared || number_of_this_thread != 0;
   if (mine() == nullptr && may_have) {
-    caches_[shared ? number_of_this_thread : 0].store(::new (memory) cache(capacity_), std::memory_order_release);
+    set_mine(::new (memory) cache(capacity_));
     return true;
   }
   cache* none = nullptr;
@@ -136,8 +145,9 @@ typename cached_slots<Threads>::figures cached_slots<Threads>::count() const noe
   std::size_t live = live_.get();
   std::size_t taken = taken_.get();
   std::size_t put = put_.get();
-  for (const auto& place : caches_) {
-    if (const cache* const c = place.load(std::memory_order_acquire); c != nullptr) {
+  const std::size_t places = places_.load(std::memory_order_acquire);
+  for (std::size_t i = 0; i < places; ++i) {
+    if (const cache* const c = caches_[i].load(std::memory_order_acquire); c != nullptr) {
       live += c->live();
       taken += c->taken();
       put += c->put();

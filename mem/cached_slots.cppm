@@ -102,12 +102,14 @@ class cached_slots {
   [[nodiscard]] inline cache* mine() const noexcept {
     return caches_[shared ? number_of_this_thread : 0].load(std::memory_order_relaxed);
   }
+  void set_mine(cache* c) noexcept;
   [[nodiscard]] cache* mine_or_spare() noexcept;
 
   slot_pool<Threads> pool_;
   const std::size_t capacity_;  ///< of a cache
   std::atomic<cache*> spare_{nullptr};
   std::array<std::atomic<cache*>, table_size> caches_{};
+  std::atomic<std::size_t> places_{shared ? 0 : 1};  ///< of caches_ that may be in use: those before this
   // What was counted in caches that are gone, and without one.
   tally<Threads> live_;
   tally<Threads> taken_;

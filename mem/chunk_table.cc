@@ -56,16 +56,23 @@ const chunk_table::entry* chunk_table::find(const void* p) const noexcept {
   return nullptr;
 }
 
+std::uint32_t chunk_table::count() const noexcept {
+  std::uint32_t count = 0;
+  for (std::uint32_t n = 0; n < numbers(); ++n) {
+    if (at(n).chunk.load(std::memory_order_relaxed) != nullptr) ++count;
+  }
+  return count;
+}
+
 std::uint32_t chunk_table::vacant() const noexcept {
-  if (count() == numbers()) return none;
   std::uint32_t n = lowest_vacant_;
-  while (at(n).chunk.load(std::memory_order_relaxed) != nullptr) ++n;
-  return n;
+  while (n < numbers() && at(n).chunk.load(std::memory_order_relaxed) != nullptr) ++n;
+  return n < numbers() ? n : none;
 }
 
 std::size_t chunk_table::wanted() const noexcept {
   const std::uint32_t capacity = table_.load(std::memory_order_relaxed)->capacity;
-  return count() < capacity ? 0 : bytes_for(std::size_t{2} * capacity);
+  return numbers() < capacity || vacant() != none ? 0 : bytes_for(std::size_t{2} * capacity);
 }
 
 void chunk_table::grow(void* memory) noexcept {
@@ -91,7 +98,6 @@ std::uint32_t chunk_table::add(void* chunk, void* aside) noexcept {
   }
   lowest_vacant_ = number + 1;
   t->enter(number, static_cast<std::byte*>(chunk), t->records()[number].aside.load(std::memory_order_relaxed));
-  count_.store(count() + 1, std::memory_order_relaxed);
   return number;
 }
 
@@ -105,7 +111,6 @@ void chunk_table::remove(std::uint32_t number) noexcept {
   t->records()[number].chunk.store(nullptr, std::memory_order_relaxed);
   t->entries()[i].key.store(removed, std::memory_order_relaxed);
   lowest_vacant_ = std::min(lowest_vacant_, number);
-  count_.store(count() - 1, std::memory_order_relaxed);
 }
 
 chunk_table::brought chunk_table::clear() noexcept {
@@ -117,7 +122,6 @@ chunk_table::brought chunk_table::clear() noexcept {
   }
   t->format(first_capacity, nullptr);
   numbers_.store(0, std::memory_order_relaxed);
-  count_.store(0, std::memory_order_relaxed);
   lowest_vacant_ = 0;
   return {nullptr, 0};
 }

@@ -21,7 +21,8 @@ import :bytes;
 /// caller; it stays readable until the end, as others may be reading it. All of them together take less than twice the
 /// last.
 ///
-/// Readers from any thread, never waiting; one writer at a time. Nothing throws or allocates.
+/// Readers from any thread, never waiting; one writer at a time. Nothing throws or allocates. A child of fork() can go on
+/// whatever the writer was at: at worst it does not know a chunk that was being added.
 export namespace strata::mem {
 
 class chunk_table {
@@ -36,7 +37,7 @@ class chunk_table {
   struct record {
     std::atomic<std::byte*> chunk;  ///< null: none has this number now
     std::atomic<void*> aside;
-    std::uint32_t tally;  ///< for the writer to count with; 0 between its calls
+    std::uint32_t tally;  ///< for the writer to count with
   };
 
   /// Pre: the caller knows `number` from a chunk that was added.
@@ -63,8 +64,8 @@ class chunk_table {
 
   /// Numbers in use, or used before: all are below this.
   [[nodiscard]] inline std::uint32_t numbers() const noexcept { return numbers_.load(std::memory_order_acquire); }
-  /// Chunks there are.
-  [[nodiscard]] inline std::uint32_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
+  /// Chunks there are. O(numbers).
+  [[nodiscard]] std::uint32_t count() const noexcept;
 
   // For the writer.
 
@@ -123,7 +124,6 @@ class chunk_table {
   const std::size_t chunk_bytes_;
   std::atomic<table*> table_;
   std::atomic<std::uint32_t> numbers_{0};
-  std::atomic<std::uint32_t> count_{0};
   std::uint32_t lowest_vacant_ = 0;  ///< no number below it is vacant
   alignas(table) std::byte first_[sizeof(table) + first_capacity * bytes_each];
 };

@@ -6,7 +6,6 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <new>
-#include <utility>
 
 module strata.mem:slot_pool.impl;
 
@@ -99,6 +98,7 @@ void slot_pool<Threads>::add(void* chunk, void* words) noexcept {
 // those as the walk finds: a slot that comes in meanwhile was not among them, so its chunk is not complete.
 template <threads Threads>
 void slot_pool<Threads>::reclaim() noexcept {
+  for (std::uint32_t c = 0; c < chunks_.numbers(); ++c) chunks_.tally(c) = 0;
   const std::uint32_t all = free_.take_all();
   for (std::uint32_t n = all; n != stack::none; n = links()(n).load(std::memory_order_relaxed)) {
     chunks_.tally(n >> shape_.number_bits) += 1;
@@ -119,32 +119,20 @@ void slot_pool<Threads>::reclaim() noexcept {
     n = next;
   }
   if (last != stack::none) free_.push_chain(links(), first, last);
-  next_ = 0;
 }
 
 template <threads Threads>
-void* slot_pool<Threads>::take_reclaimed() noexcept {
-  for (; next_ < chunks_.numbers(); ++next_) {
-    std::byte* const chunk = chunks_.at(next_).chunk.load(std::memory_order_relaxed);
-    if (std::exchange(chunks_.tally(next_), 0) == shape_.slots && chunk != nullptr) {
-      chunks_.remove(next_++);
-      return chunk;
-    }
-  }
-  next_ = 0;
-  return nullptr;
+void* slot_pool<Threads>::take_reclaimed(std::uint32_t number) noexcept {
+  if (chunks_.tally(number) != shape_.slots) return nullptr;
+  void* const chunk = parts_of(number).chunk;
+  chunks_.remove(number);
+  return chunk;
 }
 
 template <threads Threads>
-bool slot_pool<Threads>::clear(parts& gone) noexcept {
-  if (next_ == chunks_.numbers()) {
-    next_ = 0;
-    (void)free_.take_all();
-    return false;
-  }
-  const chunk_table::record& r = chunks_.at(next_++);
-  gone = {r.chunk.load(std::memory_order_relaxed), r.aside.load(std::memory_order_relaxed)};
-  return true;
+typename slot_pool<Threads>::parts slot_pool<Threads>::parts_of(std::uint32_t number) const noexcept {
+  const chunk_table::record& r = chunks_.at(number);
+  return {r.chunk.load(std::memory_order_relaxed), r.aside.load(std::memory_order_relaxed)};
 }
 
 template <threads Threads>

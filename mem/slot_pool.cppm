@@ -19,7 +19,7 @@ import :threads;
 /// touching what it points to. The words of a number stay when its chunk goes back, since some thread may be about to
 /// read them; a later chunk has the number again, and its words.
 ///
-/// Any thread (threads::one: one at a time), but add() and reclaim(), which are for one at a time, and clear(). Nothing
+/// Any thread (threads::one: one at a time), but add() and reclaim(), which are for one at a time, and forget(). Nothing
 /// throws, allocates, locks or waits.
 export namespace strata::mem {
 
@@ -84,18 +84,20 @@ class slot_pool {
   /// Makes slots of a chunk. Pre: may_add(), nothing is wanted by chunks().
   void add(void* chunk, void* words) noexcept;
 
-  /// Takes chunks out whose slots are all in. They come out of take_reclaimed() one by one. Whoever asks for a slot
-  /// meanwhile may find none: as for add(), others have to wait then.
+  /// Takes chunks out whose slots are all in. Whoever asks for a slot meanwhile may find none: as for add(), others have
+  /// to wait until take_reclaimed(), called with one number after the other, has handed them back: null when the number's
+  /// chunk is not among them.
   void reclaim() noexcept;
-  [[nodiscard]] void* take_reclaimed() noexcept;
+  [[nodiscard]] void* take_reclaimed(std::uint32_t number) noexcept;
 
-  /// Hands a chunk and words back, one number after the other, slots out or not; false when there is none left. Pre: no
-  /// other call is under way or to come but this, until chunks() are cleared.
+  /// What the caller brought for a number, slots out or not; afterwards forget(). Pre: no other call is under way.
   struct parts {
     void* chunk;  ///< null when it was reclaimed
     void* words;
   };
-  [[nodiscard]] bool clear(parts& gone) noexcept;
+  [[nodiscard]] parts parts_of(std::uint32_t number) const noexcept;
+  /// Takes all slots out. Pre: chunks() are cleared next.
+  void forget() noexcept { (void)free_.take_all(); }
 
   /// Why chunks and words contradict one another, or null. O(slots).
   [[nodiscard]] const char* check() const noexcept;
@@ -130,7 +132,6 @@ class slot_pool {
 
   const slot_shape shape_;
   chunk_table chunks_;
-  std::uint32_t next_ = 0;  ///< number that take_reclaimed() or clear() looks at next
   alignas(64) stack free_;
 };
 

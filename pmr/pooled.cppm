@@ -27,6 +27,7 @@ class pooled {
  public:
   /// The pool of T: for its figures, and to expand it ahead.
   [[nodiscard]] static object_pool<T>& pool() {
+    static_assert(sizeof(T) <= std::size_t{128} << 20, "strata::pmr::pooled: no chunk can hold such objects");
     // Never destroyed, hence a place rather than an object.
     alignas(object_pool<T>) static std::byte place[sizeof(object_pool<T>)];
     static auto* const made = ::new (place) object_pool<T>(std::pmr::new_delete_resource(), {.name = "pooled"});

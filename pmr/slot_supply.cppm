@@ -182,10 +182,13 @@ std::size_t slot_supply<Upstream, Threads>::trim() noexcept {
     }
   }
   std::size_t freed = 0;
-  slots_.pool().reclaim();
-  while (void* const chunk = slots_.pool().take_reclaimed()) {
-    give_back(chunk, shape().chunk_bytes, shape().chunk_bytes);
-    freed += shape().chunk_bytes;
+  auto& pool = slots_.pool();
+  pool.reclaim();
+  for (std::uint32_t n = 0; n < pool.chunks().numbers(); ++n) {
+    if (void* const chunk = pool.take_reclaimed(n); chunk != nullptr) {
+      give_back(chunk, shape().chunk_bytes, shape().chunk_bytes);
+      freed += shape().chunk_bytes;
+    }
   }
   growth_.end(true);
   return freed;
@@ -199,7 +202,9 @@ void slot_supply<Upstream, Threads>::release() noexcept {
     c = next;
   }
   auto& pool = slots_.pool();
-  for (typename mem::slot_pool<Threads>::parts gone{}; pool.clear(gone);) {
+  pool.forget();
+  for (std::uint32_t n = 0; n < pool.chunks().numbers(); ++n) {
+    const auto gone = pool.parts_of(n);
     if (gone.chunk != nullptr) give_back(gone.chunk, shape().chunk_bytes, shape().chunk_bytes);
     give_back(gone.words, pool.words_bytes(), alignof(std::max_align_t));
   }

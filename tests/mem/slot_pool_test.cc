@@ -85,13 +85,11 @@ TYPED_TEST(SlotPool, GivesEverySlotOfEveryChunkOnce) {
   EXPECT_EQ(this->pool.check(), nullptr);
   for (void* const p : slots) EXPECT_EQ(this->pool.put(p), slot_fault::none);
   EXPECT_EQ(this->pool.check(), nullptr);
-  typename slot_pool<TypeParam::value>::parts gone{};
-  for (const std::size_t n : {0U, 1U}) {
-    ASSERT_TRUE(this->pool.clear(gone));
-    EXPECT_EQ(gone.chunk, this->chunk(n));
-    EXPECT_EQ(gone.words, this->words[n].data());
+  for (const std::uint32_t n : {0U, 1U}) {
+    EXPECT_EQ(this->pool.parts_of(n).chunk, this->chunk(n));
+    EXPECT_EQ(this->pool.parts_of(n).words, this->words[n].data());
   }
-  EXPECT_FALSE(this->pool.clear(gone));
+  this->pool.forget();
   EXPECT_EQ(this->pool.take(), nullptr);
 }
 
@@ -124,9 +122,9 @@ TYPED_TEST(SlotPool, ReclaimsChunksWhoseSlotsAreAllIn) {
     if (p != this->chunk(1) + 24) EXPECT_EQ(this->pool.put(p), slot_fault::none);
   }
   this->pool.reclaim();
-  EXPECT_EQ(this->pool.take_reclaimed(), this->chunk(0));
-  EXPECT_EQ(this->pool.take_reclaimed(), this->chunk(2));
-  EXPECT_EQ(this->pool.take_reclaimed(), nullptr);
+  EXPECT_EQ(this->pool.take_reclaimed(0), this->chunk(0));
+  EXPECT_EQ(this->pool.take_reclaimed(1), nullptr);
+  EXPECT_EQ(this->pool.take_reclaimed(2), this->chunk(2));
   EXPECT_EQ(this->pool.check(), nullptr);
   EXPECT_EQ(this->pool.put(this->chunk(0)), slot_fault::foreign);
   EXPECT_EQ(this->pool.chunks().count(), 1U);
@@ -166,7 +164,9 @@ TEST(SlotPoolOfManyThreads, ReclaimsWhileOthersTakeAndPut) {
   for (int i = 0; i < 2'000; ++i) {
     chunks.pool.reclaim();
     std::vector<void*> gone;
-    while (void* const chunk = chunks.pool.take_reclaimed()) {
+    for (std::uint32_t n = 0; n < chunks.pool.chunks().numbers(); ++n) {
+      void* const chunk = chunks.pool.take_reclaimed(n);
+      if (chunk == nullptr) continue;
       // Nobody has a slot of it: what is written now would meet what the others write.
       std::memset(chunk, 0, bytes);
       gone.push_back(chunk);

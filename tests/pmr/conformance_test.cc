@@ -24,6 +24,7 @@ facts passing() {
 }
 
 using locked_heap = stack<borrowed, heap, synchronized>;
+using pages_cache = stack<pages, cache>;
 using pages_heap = stack<pages, heap>;
 using pages_heap_lock = stack<pages, heap, synchronized>;
 using pages_slabs = stack<pages, slabs>;
@@ -46,6 +47,8 @@ INSTANTIATE_TEST_SUITE_P(
                             "named_cache"),
                     subject([](upstream* u) { return object_pool<int>(u, {.chunk_bytes = 64, .min_items = 1}); },
                             facts_of<object_pool<int>>(), "object_pool"),
+                    subject([](upstream* u) { return named_cache(u, unsynchronized_cache{.item_bytes = 256}); },
+                            facts_of<named_cache<upstream, threads::one>>(), "named_cache_unsynchronized"),
                     subject([](upstream* u) { return slab_resource(u); }, facts_of<slab_resource<>>(), "slab_resource"),
                     subject([](upstream* u) { return slab_resource(u, slabs{.keep_empty = 0, .keep_large = 0}); },
                             facts_of<slab_resource<>>(), "slab_resource_keeping_nothing"),
@@ -60,6 +63,8 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Stacks, Conformance,
     testing::Values(subject([] { return pages_only(pages{}); }, passing<pages_only>(), "pages"),
+                    subject([] { return pages_cache(pages{}, cache{.item_bytes = 256}); }, facts_of<pages_cache>(),
+                            "pages_cache"),
                     subject([] { return pages_heap(pages{}, heap{}); }, facts_of<pages_heap>(), "pages_heap"),
                     subject([] { return pages_heap_lock(pages{}, heap{}, synchronized{}); },
                             facts_of<pages_heap_lock>(), "pages_heap_synchronized"),

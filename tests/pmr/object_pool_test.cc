@@ -388,7 +388,7 @@ TEST(ObjectPoolFork, ChildrenAllocateAndDeallocateWhileThreadsOfTheParentDid) {
   object_pool<counter> pool(std::pmr::new_delete_resource(), {.chunk_bytes = 1024});
   std::atomic<bool> done{false};
   std::vector<std::thread> crew;
-  for (int t = 0; t < 8; ++t) {
+  for (int t = 0; t < 4; ++t) {
     crew.emplace_back([&] {
       std::vector<void*> held;
       while (!done) {
@@ -399,7 +399,7 @@ TEST(ObjectPoolFork, ChildrenAllocateAndDeallocateWhileThreadsOfTheParentDid) {
       }
     });
   }
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 100; ++i) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
