@@ -24,6 +24,8 @@ namespace {
 template <class... Layers>
 class stack_subject final : public subject {
  public:
+  explicit stack_subject(const Layers&... layers) : layers_(layers...) {}
+
   [[nodiscard]] std::pmr::memory_resource& memory() noexcept override { return layers_; }
   void trim() noexcept override {
     [this]<std::size_t... I>(std::index_sequence<I...>) {
@@ -36,12 +38,16 @@ class stack_subject final : public subject {
     if constexpr (requires { layer.trim(); }) layer.trim();
   }
 
-  sp::stack<Layers...> layers_{Layers{}...};
+  sp::stack<Layers...> layers_;
 };
 
 template <class... Layers>
 std::unique_ptr<subject> open_stack() {
-  return std::make_unique<stack_subject<Layers...>>();
+  return std::make_unique<stack_subject<Layers...>>(Layers{}...);
+}
+
+std::unique_ptr<subject> open_checked_slabs() {
+  return std::make_unique<stack_subject<sp::pages, sp::slabs>>(sp::pages{}, sp::slabs{.checks = true});
 }
 
 constexpr bool kPeer = true, kShareable = true;
@@ -57,6 +63,9 @@ constexpr contender kContenders[] = {
     {"boost_sync_pool", "boost::container::pmr::synchronized_pool_resource", kPeer, kShareable, open_boost_sync_pool},
     {"boost_pool", "boost::container::pmr::unsynchronized_pool_resource", kPeer, !kShareable, open_boost_pool},
     {"slabs", "strata: pages, slabs", !kPeer, kShareable, open_stack<sp::pages, sp::slabs>},
+    {"checked_slabs", "strata: pages, slabs with checks", !kPeer, kShareable, open_checked_slabs},
+    {"one_slabs", "strata: pages, unsynchronized_slabs", !kPeer, !kShareable,
+     open_stack<sp::pages, sp::unsynchronized_slabs>},
     {"sync_heap", "strata: pages, heap, synchronized", !kPeer, kShareable,
      open_stack<sp::pages, sp::heap, sp::synchronized>},
     {"heap", "strata: pages, heap", !kPeer, !kShareable, open_stack<sp::pages, sp::heap>},

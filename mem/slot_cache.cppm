@@ -87,7 +87,7 @@ class alignas(64) slot_cache {
   }
 
   place* top_ = places_;  ///< last place in it; the null under the bottom when empty
-  place* const limit_;           ///< last place there may be
+  place* const limit_;    ///< last place there may be
   std::size_t batch_ = 1;
   std::atomic<std::size_t> live_{0};
   std::atomic<std::size_t> taken_{0};

@@ -64,7 +64,7 @@ struct slab_options {
       ///< slab has more than 1024 blocks
   std::size_t cache_bytes = std::size_t{8} << 20;  ///< of free blocks that a thread keeps at most. How they are shared
                                                    ///< out among the classes follows their use
-  std::size_t keep_empty = std::size_t{4} << 20;   ///< bytes; spans without slabs kept back from upstream
+  std::size_t keep_empty = std::size_t{64} << 20;  ///< bytes; spans without slabs kept back from upstream
   std::size_t keep_large = std::size_t{4} << 20;   ///< bytes; large blocks kept back from upstream
   bool checks = false;                             ///< a second deallocation, another size and a foreign address are
                                                    ///< reported at once, and nothing is changed by them, at a few times
