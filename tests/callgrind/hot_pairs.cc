@@ -23,9 +23,9 @@ class empty_adaptor final : public sp::direct_layer<empty_adaptor<Upstream>> {
 
  public:
   using upstream_type = Upstream;
-  static constexpr bool thread_safe = sp::is_thread_safe_or_unknown<Upstream>;
-  static constexpr std::size_t max_alignment = sp::max_alignment_of<Upstream>;
-  static constexpr bool zeroed = sp::zeroed_by<Upstream>;
+  static constexpr bool thread_safe = true;
+  static constexpr std::size_t max_alignment = alignment;
+  static constexpr bool zeroed = false;
   static constexpr bool can_release = false;
 
   explicit empty_adaptor(Upstream* upstream) noexcept : base("empty", upstream), upstream_(upstream) {}

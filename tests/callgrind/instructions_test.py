@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The hot pairs take no more instructions than golden.txt allows.
 
-    bazel test --config=opt //tests/callgrind:instructions_test
-    bazel run --config=opt //tests/callgrind:instructions_test -- --update      # writes golden.txt; its head says when one may
+    ./dev instructions
+    ./dev instructions --update      # writes golden.txt; its head says when one may
 """
 
 import os
