@@ -20,7 +20,7 @@ import strata.platform;
 ///
 /// As `now` comes before the look, nobody grows on account of an emptiness that has passed. Waiting is sleep in the OS.
 /// Any thread. Who grows must not come here again before end(). A child forked in the middle of an episode finds it
-/// ended.
+/// ended, failed: what the episode changes piece by piece is guarded by a mutex of the grower's, which fork() waits for.
 export namespace strata::mem {
 
 class growth {

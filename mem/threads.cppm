@@ -11,6 +11,8 @@ export module strata.mem:threads;
 import :mutex;
 import :small_mutex;
 
+import strata.platform;
+
 /// Mechanisms that come in two forms: for any thread, and for one at a time without any synchronisation. What differs
 /// between the two is named here.
 export namespace strata::mem {
@@ -21,9 +23,13 @@ enum class threads : bool {
 };
 
 /// A lock that does nothing.
-class ABSL_LOCKABLE no_mutex{
-  public : explicit no_mutex(int /*rank*/ = 0) noexcept {} inline void
-      lock() noexcept ABSL_EXCLUSIVE_LOCK_FUNCTION(){} inline void unlock() noexcept ABSL_UNLOCK_FUNCTION(){}
+class ABSL_LOCKABLE no_mutex {
+ public:
+  no_mutex() = default;
+  explicit no_mutex(int /*rank*/) noexcept {}
+  inline void lock() noexcept ABSL_EXCLUSIVE_LOCK_FUNCTION() {}
+  inline void unlock() noexcept ABSL_UNLOCK_FUNCTION() {}
+  [[nodiscard]] static inline platform::os_error unknown_to_fork() noexcept { return {}; }
 };
 
 template <threads Threads>

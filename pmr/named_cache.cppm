@@ -262,7 +262,7 @@ fault named_cache<Upstream, Threads>::check() const noexcept {
 
 template <class Upstream, threads Threads>
 std::size_t named_cache<Upstream, Threads>::degraded(std::span<degradation> out) const noexcept {
-  const mem::os_error cause = items_.growth().unknown_to_fork();
+  const mem::os_error cause = items_.unknown_to_fork();
   if (!cause.failed()) return 0;
   if (!out.empty()) {
     out[0] = {"growing is not known to fork(): a child forked meanwhile may hang; do not fork", cause, 1};

@@ -53,6 +53,11 @@ class slot_supply {
   [[nodiscard]] const mem::cached_slots<Threads>& slots() const noexcept { return slots_; }
   [[nodiscard]] const mem::slot_shape& shape() const noexcept { return slots_.pool().shape(); }
   [[nodiscard]] const mem::growth_for<Threads>& growth() const noexcept { return growth_; }
+  /// Why fork() does not know of what may be under way, if it does not.
+  [[nodiscard]] mem::os_error unknown_to_fork() const noexcept {
+    const mem::os_error cause = growth_.unknown_to_fork();
+    return cause.failed() ? cause : books_.unknown_to_fork();
+  }
 
   struct figures {
     std::size_t upstream;  ///< bytes held
@@ -80,7 +85,9 @@ class slot_supply {
   Upstream* const upstream_;
   mem::cached_slots<Threads> slots_;
   mem::growth_for<Threads> growth_;  ///< who adds chunks and takes them away
-  mem::tally<Threads> held_;         ///< bytes from upstream
+  mem::mutex_for<Threads>
+      books_;  ///< what that changes in slots_: no fork comes between. Never held while upstream is asked
+  mem::tally<Threads> held_;  ///< bytes from upstream
   mem::tally<Threads> failures_;
   mutable mem::tally<Threads> peak_;
   std::atomic<bool> without_caches_{false};  ///< upstream refused one since it gave a chunk
@@ -132,7 +139,9 @@ void slot_supply<Upstream, Threads>::grow() {
     chunk = obtain(chunk_bytes, chunk_bytes);
     if (words_bytes != 0) words = obtain(words_bytes, alignof(std::max_align_t));
     if (const std::size_t table = pool.chunks().wanted(); table != 0) {
-      pool.chunks().grow(obtain(table, alignof(std::max_align_t)));
+      void* const memory = obtain(table, alignof(std::max_align_t));
+      const mem::lock held(books_);
+      pool.chunks().grow(memory);
     }
   } catch (...) {
     if (words != nullptr) give_back(words, words_bytes, alignof(std::max_align_t));
@@ -140,7 +149,10 @@ void slot_supply<Upstream, Threads>::grow() {
     growth_.end(false);
     throw;
   }
-  pool.add(chunk, words);
+  {
+    const mem::lock held(books_);
+    pool.add(chunk, words);
+  }
   without_caches_.store(false, std::memory_order_relaxed);
   peak_.raise(slots_.count().live);
   growth_.end(true);
@@ -183,9 +195,17 @@ std::size_t slot_supply<Upstream, Threads>::trim() noexcept {
   }
   std::size_t freed = 0;
   auto& pool = slots_.pool();
-  pool.reclaim();
+  {
+    const mem::lock held(books_);
+    pool.reclaim();
+  }
   for (std::uint32_t n = 0; n < pool.chunks().numbers(); ++n) {
-    if (void* const chunk = pool.take_reclaimed(n); chunk != nullptr) {
+    void* chunk = nullptr;
+    {
+      const mem::lock held(books_);
+      chunk = pool.take_reclaimed(n);
+    }
+    if (chunk != nullptr) {
       give_back(chunk, shape().chunk_bytes, shape().chunk_bytes);
       freed += shape().chunk_bytes;
     }
