@@ -86,7 +86,7 @@ template <threads Threads>
 refused_slot cached_slabs<Threads>::trim() noexcept {
   refused_slot refused{untold_.exchange(slab_fault::none, std::memory_order_acquire), untold_slot_};
   if (thread_cache* const cache = owner_.found(); cache != nullptr) note(refused, empty(*cache));
-  store_.drop_empty_slabs();
+  note(refused, store_.drop_empty_slabs());
   return refused;
 }
 
@@ -176,7 +176,7 @@ refused_slot cached_slabs<Threads>::make_room(thread_cache& cache, std::size_t c
 template <threads Threads>
 refused_slot cached_slabs<Threads>::give_back(thread_cache& cache, std::size_t c, std::size_t count) noexcept {
   if (count == 0) return {};
-  const refused_slot refused = store_.put(c, cache.bottom(c), count);
+  const refused_slot refused = store_.keep(c, cache.bottom(c), count);
   cache.drop_oldest(c, count);
   return refused;
 }

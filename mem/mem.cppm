@@ -8,6 +8,7 @@ export import :cache_registry;
 export import :cached_slabs;
 export import :cached_slots;
 export import :chunk_table;
+export import :depot;
 export import :free_index;
 export import :growth;
 export import :large_blocks;

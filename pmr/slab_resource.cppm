@@ -64,8 +64,10 @@ struct slab_options {
       ///< slab has more than 1024 blocks
   std::size_t cache_bytes = std::size_t{8} << 20;  ///< of free blocks that a thread keeps at most. How they are shared
                                                    ///< out among the classes follows their use
+  std::size_t depot_bytes = std::size_t{8} << 20;  ///< of free blocks that pass from thread to thread without going
+                                                   ///< back to their slabs, at most; of one size 1 MiB
   std::size_t keep_empty = std::size_t{64} << 20;  ///< bytes; spans without slabs kept back from upstream
-  std::size_t keep_large = std::size_t{4} << 20;   ///< bytes; large blocks kept back from upstream
+  std::size_t keep_large = std::size_t{32} << 20;  ///< bytes; large blocks kept back from upstream
   bool checks = false;                             ///< a second deallocation, another size and a foreign address are
                                                    ///< reported at once, and nothing is changed by them, at a few times
                                                    ///< the price. Up to 128 GiB of spans: foreign addresses beyond are
@@ -107,7 +109,9 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
       : base(options.name, upstream),
         upstream_(upstream),
         options_(valid(options)),
-        slabs_({.units = options.slab_bytes / mem::unit_bytes, .checked = options.checks},
+        slabs_({.units = options.slab_bytes / mem::unit_bytes,
+                .checked = options.checks,
+                .depot_bytes = options.depot_bytes},
                {.bytes = options.cache_bytes}) {}
 
   ~slab_resource() override { release(); }
@@ -190,12 +194,12 @@ slab_resource(Upstream*, slab_options<Threads>) -> slab_resource<Upstream, Threa
 template <class Upstream, threads Threads>
 statistics slab_resource<Upstream, Threads>::stats() const noexcept {
   const auto small = slabs_.count();
-  const std::size_t spans = slabs_.store().counters().span_bytes;
+  const mem::slab_counters store = slabs_.store().counters();
   const auto large = large_.count();
   statistics figures = large_ledger_.figures();
-  figures.upstream = spans + large.live + large.kept;
-  figures.overhead =
-      spans / mem::span_bytes * mem::span::head_units * mem::unit_bytes + small.caches + large.live - figures.live;
+  figures.upstream = store.span_bytes + large.live + large.kept;
+  figures.overhead = store.span_bytes / mem::span_bytes * mem::span::head_units * mem::unit_bytes + store.depot_bytes +
+                     small.caches + large.live - figures.live;
   figures.live += small.live;
   figures.peak = peak_.raise(figures.live);
   figures.live_blocks += small.allocations - small.deallocations;
