@@ -141,21 +141,21 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   using large_blocks = mem::large_blocks<Threads>;
 
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    const std::size_t size = mem::size_class::aligned(bytes, alignment);
-    if (bytes > options_.largest || size > options_.largest) [[unlikely]] {
-      return allocate_large(bytes, alignment);
+    const std::size_t last = mem::size_class::last_byte(bytes, alignment);
+    if (last >= options_.largest) [[unlikely]] {
+      return bytes != 0 ? allocate_large(bytes, alignment) : allocate_nothing(alignment);
     }
-    const std::size_t c = mem::size_class::of(size);
+    const std::size_t c = mem::size_class::with(last);
     void* const block = slabs_.allocate(c, bytes);
     return block != nullptr ? block : refill(c, bytes);
   }
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
-    const std::size_t size = mem::size_class::aligned(bytes, alignment);
-    if (bytes > options_.largest || size > options_.largest) [[unlikely]] {
-      return deallocate_large(p, bytes);
+    const std::size_t last = mem::size_class::last_byte(bytes, alignment);
+    if (last >= options_.largest) [[unlikely]] {
+      return bytes != 0 ? deallocate_large(p, bytes) : deallocate_nothing(p, alignment);
     }
-    const std::size_t c = mem::size_class::of(size);
+    const std::size_t c = mem::size_class::with(last);
     if (!slabs_.deallocate(c, p, bytes)) [[unlikely]] {
       flush(c, p, bytes);
     }
@@ -168,6 +168,8 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
 
   [[nodiscard, gnu::noinline]] void* refill(std::size_t c, std::size_t bytes);
   [[gnu::noinline]] void flush(std::size_t c, void* p, std::size_t bytes) noexcept;
+  [[nodiscard, gnu::noinline]] void* allocate_nothing(std::size_t alignment);
+  [[gnu::noinline]] void deallocate_nothing(void* p, std::size_t alignment) noexcept;
   [[nodiscard, gnu::noinline]] void* allocate_large(std::size_t bytes, std::size_t alignment);
   [[gnu::noinline]] void deallocate_large(void* p, std::size_t bytes) noexcept;
   void add_span(bool touched);
@@ -277,6 +279,19 @@ void slab_resource<Upstream, Threads>::flush(std::size_t c, void* p, std::size_t
   if (slabs_.store().empty_bytes() > keep) {
     give_back_spans(std::max(keep, slabs_.store().counters().span_bytes / 8));
   }
+}
+
+// Zero bytes get what one byte of that alignment would, but for the figures.
+template <class Upstream, threads Threads>
+void* slab_resource<Upstream, Threads>::allocate_nothing(std::size_t alignment) {
+  const std::size_t last = mem::size_class::last_byte(1, alignment);
+  return last < options_.largest ? refill(mem::size_class::with(last), 0) : allocate_large(0, alignment);
+}
+
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::deallocate_nothing(void* p, std::size_t alignment) noexcept {
+  const std::size_t last = mem::size_class::last_byte(1, alignment);
+  last < options_.largest ? flush(mem::size_class::with(last), p, 0) : deallocate_large(p, 0);
 }
 
 template <class Upstream, threads Threads>
