@@ -17,6 +17,7 @@ export import :list;
 export import :mutex;
 export import :owned_blocks;
 export import :page_run;
+export import :schedule;
 export import :size_class;
 export import :slab;
 export import :slab_store;

@@ -16,6 +16,7 @@ import :bytes;
 import :depot;
 import :list;
 import :mutex;
+import :schedule;
 import :size_class;
 import :slab;
 import :slab_store;
@@ -80,7 +81,10 @@ std::size_t slab_store<Threads>::take(std::size_t c, void** out, std::size_t wan
     }
     if (got < wanted) got += take_from_slabs(store, c, out + got, wanted - got);
   }
-  if (surplus != nullptr) put_piece(surplus);
+  if (surplus != nullptr) {
+    reached(moment::surplus_removed);
+    put_piece(surplus);
+  }
   return got;
 }
 
@@ -118,8 +122,10 @@ refused_slot slab_store<Threads>::keep(std::size_t c, void* const* slots, std::s
         continue;
       }
     }
+    reached(moment::piece_wanted);
     piece = take_piece();
     if (piece == nullptr) break;
+    reached(moment::piece_fetched);
   }
   if (piece != nullptr) put_piece(piece);
   return put(c, slots, count);
