@@ -3,6 +3,7 @@ export module strata.mem;
 
 export import :block;
 export import :boundary_heap;
+export import :budget;
 export import :bytes;
 export import :cache_registry;
 export import :cached_slabs;
