@@ -166,6 +166,9 @@ STRATA_WRAPPER int __wrap_munmap(void* address, std::size_t bytes) {
 
 STRATA_WRAP(int, mprotect, mprotect, (void* address, std::size_t bytes, int protection), (address, bytes, protection));
 STRATA_WRAP(int, madvise, madvise, (void* address, std::size_t bytes, int advice), (address, bytes, advice));
+STRATA_WRAP(int, mlock, mlock, (const void* address, std::size_t bytes), (address, bytes));
+STRATA_WRAP(int, mlock2, mlock2, (const void* address, std::size_t bytes, unsigned flags), (address, bytes, flags));
+STRATA_WRAP(int, munlock, munlock, (const void* address, std::size_t bytes), (address, bytes));
 STRATA_WRAP(long, sysconf, sysconf, (int what), (what));
 STRATA_WRAP(int, sysinfo, sysinfo, (struct sysinfo * info), (info));
 STRATA_WRAP(int, sched_getaffinity, sched_getaffinity, (pid_t thread, std::size_t bytes, cpu_set_t* cpus),
