@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 export module strata.mem;
 
+export import :address_counts;
 export import :block;
 export import :boundary_heap;
 export import :budget;
@@ -15,6 +16,7 @@ export import :growth;
 export import :large_blocks;
 export import :lifo;
 export import :list;
+export import :lock_ledger;
 export import :mutex;
 export import :owned_blocks;
 export import :page_run;

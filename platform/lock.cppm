@@ -44,6 +44,9 @@ struct lock_status {
 /// Reads them as they are now. `root` is put before every path read: a test's tree.
 [[nodiscard]] lock_status locks(const char* root = "") noexcept;
 
+/// What lets a process lock more, as part of a sentence.
+[[nodiscard]] const char* lock_remedy() noexcept;
+
 /// Who else gets to see a range.
 enum class exposure {
   dumped,         ///< part of a core dump, as memory is

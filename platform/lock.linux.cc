@@ -88,6 +88,8 @@ lock_status locks(const char* root) noexcept {
   return found;
 }
 
+const char* lock_remedy() noexcept { return "raise RLIMIT_MEMLOCK (ulimit -l), or grant CAP_IPC_LOCK"; }
+
 // What is inherited is neither left out nor zero: two settings of the kernel's.
 os_error expose(void* base, std::size_t bytes, exposure how) noexcept {
   const os_error refused = answer("madvise", ::madvise(base, bytes, advice_for(how)));

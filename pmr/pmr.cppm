@@ -7,6 +7,7 @@ export import :heap_resource;
 export import :layer;
 export import :ledger;
 export import :limit_adaptor;
+export import :locked_adaptor;
 export import :misuse;
 export import :named_cache;
 export import :object_pool;

@@ -30,6 +30,7 @@ using pages_heap_lock = stack<pages, heap, synchronized>;
 using pages_slabs = stack<pages, slabs>;
 using pages_limit_slabs = stack<pages, limit, slabs>;
 using pages_slabs_limit = stack<pages, slabs, limit>;
+using pages_locked_slabs = stack<pages, locked, slabs>;
 using pages_only = stack<pages>;
 
 INSTANTIATE_TEST_SUITE_P(
@@ -97,6 +98,17 @@ INSTANTIATE_TEST_SUITE_P(
                                                 .when_short = [](void*, const shortage&) noexcept { return false; }});
                         },
                         passing<limit_adaptor<upstream, relieved_limit>>(), "limit_adaptor_relieved"),
+                    subject([](upstream* u) { return locked_adaptor(u, locked{.strict = false}); },
+                            passing<locked_adaptor<>>(), "locked_adaptor"),
+                    subject(
+                        [](upstream* u) {
+                          return locked_adaptor(
+                              u,
+                              locked{.strict = false, .wipe = true, .dumped = false, .children = children_find::zeros});
+                        },
+                        passing<locked_adaptor<>>(), "locked_adaptor_for_secrets"),
+                    subject([] { return pages_locked_slabs(pages{}, locked{.strict = false}, slabs{}); },
+                            facts_of<pages_locked_slabs>(), "pages_locked_slabs"),
                     subject([] { return pages_limit_slabs(pages{}, limit{.bytes = plenty}, slabs{}); },
                             facts_of<pages_limit_slabs>(), "pages_limit_slabs"),
                     subject([] { return pages_slabs_limit(pages{}, slabs{}, limit{.bytes = plenty}); },
