@@ -5,6 +5,7 @@ export import :clock;
 export import :cpu;
 export import :error;
 export import :fork;
+export import :large_page;
 export import :lock;
 export import :memory;
 export import :page;

@@ -221,6 +221,19 @@ STRATA_WRAP_OPEN(open64);
 STRATA_WRAP_WORDS(long, syscall, long);
 STRATA_WRAP_WORDS(int, prctl, int);
 
+extern "C" int __real_ioctl(int, unsigned long, ...);
+STRATA_WRAPPER int __wrap_ioctl(int fd, unsigned long request, ...) {
+  std::va_list rest;
+  va_start(rest, request);
+  const unsigned long argument = va_arg(rest, unsigned long);
+  va_end(rest);
+  if (const int code = scripted(os_call::ioctl); code != 0) {
+    errno = code;
+    return -1;
+  }
+  return __real_ioctl(fd, request, argument);
+}
+
 STRATA_WRAP_RETURNED(pthread_key_create, (pthread_key_t * key, void (*destructor)(void*)), (key, destructor));
 STRATA_WRAP_RETURNED(pthread_setspecific, (pthread_key_t key, const void* value), (key, value));
 STRATA_WRAP_RETURNED(pthread_atfork, (void (*prepare)(), void (*parent)(), void (*child)()), (prepare, parent, child));

@@ -24,6 +24,7 @@ enum class os_call : int {
   munmap,
   mprotect,
   madvise,
+  ioctl,
   mlock,
   mlock2,
   munlock,

@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -56,6 +57,12 @@ std::vector<sample> samples() {
       {os_call::munmap, [] { return told(::munmap(page, 0) < 0 && errno == EINVAL ? 0 : -1); }},
       {os_call::mprotect, [] { return told(::mprotect(page, kPage, PROT_READ | PROT_WRITE)); }},
       {os_call::madvise, [] { return told(::madvise(page, kPage, MADV_NORMAL)); }},
+      {os_call::ioctl,
+       [] {
+         int waiting = 0;
+         static const int zero = ::open("/dev/zero", O_RDONLY | O_CLOEXEC);
+         return told(::ioctl(zero, FIONREAD, &waiting) < 0 && errno == ENOTTY ? 0 : -1);
+       }},
       {os_call::mlock, [] { return told(::mlock(page, kPage)); }},
       {os_call::mlock2, [] { return told(::mlock2(page, kPage, 0)); }},
       {os_call::munlock, [] { return told(::munlock(page, kPage)); }},
