@@ -58,10 +58,28 @@ std::size_t address_counts::count(std::uintptr_t address) const noexcept {
   return capacity_ == 0 ? 0 : find(address)->count;
 }
 
-// What follows in the cluster moves up if it may: a place between its home and the hole.
+void address_counts::put(std::uintptr_t address, std::size_t count) noexcept {
+  *find(address) = {address, count};
+  ++used_;
+}
+
+std::size_t address_counts::take(std::uintptr_t address) noexcept {
+  if (capacity_ == 0) return 0;
+  place* const at = find(address);
+  const std::size_t count = at->count;
+  if (count != 0) vacate(at);
+  return count;
+}
+
 std::size_t address_counts::remove(std::uintptr_t address) noexcept {
   place* const at = find(address);
   if (--at->count != 0) return at->count;
+  vacate(at);
+  return 0;
+}
+
+// What follows in the cluster moves up if it may: a place between its home and the hole.
+void address_counts::vacate(place* at) noexcept {
   const std::size_t mask = capacity_ - 1;
   auto hole = static_cast<std::size_t>(at - places_);
   for (std::size_t i = (hole + 1) & mask; places_[i].address != 0; i = (i + 1) & mask) {
@@ -72,7 +90,6 @@ std::size_t address_counts::remove(std::uintptr_t address) noexcept {
   }
   places_[hole] = {0, 0};
   --used_;
-  return 0;
 }
 
 void address_counts::clear() noexcept {
