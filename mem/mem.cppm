@@ -14,6 +14,7 @@ export import :depot;
 export import :free_index;
 export import :growth;
 export import :large_blocks;
+export import :large_page;
 export import :lifo;
 export import :list;
 export import :lock_ledger;

@@ -37,8 +37,8 @@ void throw_no_large_pages(const char* layer, std::size_t bytes, std::size_t alig
   }
   char reason[160];
   std::snprintf(reason, sizeof reason,
-                "of %zu bytes in whole large pages only %zu came in such; free memory, or let strict be false", got.asked,
-                got.obtained);
+                "of %zu bytes in whole large pages only %zu came in such; free memory, or let strict be false",
+                got.asked, got.obtained);
   throw allocation_error(layer, bytes, alignment, reason, got.missing);
 }
 

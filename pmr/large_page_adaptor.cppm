@@ -91,11 +91,13 @@ class large_page_adaptor final : public direct_layer<large_page_adaptor<Upstream
   static constexpr bool can_release = false;
   static constexpr bool makes_large_pages = true;
 
-  static_assert(!requires { requires Upstream::locks_memory; },
-                "strata::pmr::large_page_adaptor: what lies below is locked already, page by page; put large_pages{} "
-                "below locked{}");
-  static_assert(!requires { requires Upstream::makes_large_pages; },
-                "strata::pmr::large_page_adaptor: what lies below makes large pages already; leave one of them out");
+  static_assert(
+      !requires { requires Upstream::locks_memory; },
+      "strata::pmr::large_page_adaptor: what lies below is locked already, page by page; put large_pages{} "
+      "below locked{}");
+  static_assert(
+      !requires { requires Upstream::makes_large_pages; },
+      "strata::pmr::large_page_adaptor: what lies below makes large pages already; leave one of them out");
 
   explicit large_page_adaptor(Upstream* upstream, large_pages options = {}) noexcept
       : base(options.name, upstream), upstream_(upstream), options_(options) {}
