@@ -11,6 +11,7 @@ export import :cached_slabs;
 export import :cached_slots;
 export import :chunk_table;
 export import :depot;
+export import :facts;
 export import :free_index;
 export import :growth;
 export import :large_blocks;

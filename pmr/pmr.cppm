@@ -10,6 +10,7 @@ export import :layer;
 export import :ledger;
 export import :limit_adaptor;
 export import :locked_adaptor;
+export import :machine;
 export import :misuse;
 export import :named_cache;
 export import :object_pool;

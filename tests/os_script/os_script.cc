@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -220,6 +221,9 @@ STRATA_WRAP_OPEN(open64);
 
 STRATA_WRAP_WORDS(long, syscall, long);
 STRATA_WRAP_WORDS(int, prctl, int);
+
+STRATA_WRAP(int, statvfs, statvfs, (const char* name, struct statvfs* answer), (name, answer));
+STRATA_WRAP(int, statvfs64, statvfs, (const char* name, struct statvfs* answer), (name, answer));
 
 extern "C" int __real_ioctl(int, unsigned long, ...);
 STRATA_WRAPPER int __wrap_ioctl(int fd, unsigned long request, ...) {

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
@@ -62,6 +63,11 @@ std::vector<sample> samples() {
          int waiting = 0;
          static const int zero = ::open("/dev/zero", O_RDONLY | O_CLOEXEC);
          return told(::ioctl(zero, FIONREAD, &waiting) < 0 && errno == ENOTTY ? 0 : -1);
+       }},
+      {os_call::statvfs,
+       [] {
+         struct statvfs answer{};
+         return told(::statvfs("/", &answer));
        }},
       {os_call::mlock, [] { return told(::mlock(page, kPage)); }},
       {os_call::mlock2, [] { return told(::mlock2(page, kPage, 0)); }},

@@ -2,7 +2,7 @@
 // Claims beyond conformance: small blocks pass untouched; large ones are aligned to large pages and, where the machine
 // can, in such, as the kernel says, contents zero; what was asked and obtained is told by block and in sum; what did not
 // come is told, or when strict refused with the figures and nothing changed; every step can be refused, with every
-// errno that applies; page sizes are those of the machine.
+// errno that applies.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -29,14 +29,6 @@ struct LargePageAdaptor : testing::Test {
     if (large == 0) GTEST_SKIP() << "there are no large pages here";
   }
 };
-
-TEST(PageSizes, AreAscendingAndTheLargestIsTheLast) {
-  std::array<std::size_t, 64> sizes{};
-  const std::size_t count = page_sizes(sizes);
-  ASSERT_GE(count, 1U);
-  for (std::size_t i = 1; i < count; ++i) EXPECT_LT(sizes[i - 1], sizes[i]);
-  EXPECT_EQ(largest_page(), sizes[count - 1]);
-}
 
 TEST_F(LargePageAdaptor, LeavesSmallBlocksAlone) {
   stack memory{pages{}, large_pages{}};
