@@ -27,11 +27,13 @@ enum class segment_kind : std::uint8_t {
 /// Makes a segment of zeros that no one else can find, attached. Its id is gone again before this returns, so that
 /// nothing is left of it once the last process that has it detaches or dies, however it dies. Zero-filled; pages appear
 /// when touched (prefault() makes sure they are there), except for ism.
-/// `page_bytes`: for ism, a size with a pool on systems that have pools; else page_size(). `bytes` is a multiple.
+/// `page_bytes`: for ism, a size with a pool on systems that have pools; else page_size(). `bytes` is a multiple of it.
+/// The base is aligned to `alignment`, a power of two from `page_bytes` to 1 GiB.
 /// Refused: too large for the system's limits (EINVAL), too many segments (ENOSPC) or attachments (EMFILE), no memory or
 /// no large pages (ENOMEM), not allowed (EPERM, EACCES). No id is left behind: when removing it was refused as well,
 /// stray_segments() counts it.
-[[nodiscard]] mapping attach_private(std::size_t bytes, segment_kind kind, std::size_t page_bytes) noexcept;
+[[nodiscard]] mapping attach_private(std::size_t bytes, segment_kind kind, std::size_t page_bytes,
+                                     std::size_t alignment) noexcept;
 
 /// Gives a segment up. `base` as attach_private() returned it; parts cannot be given up.
 [[nodiscard]] os_error detach(void* base) noexcept;
@@ -79,9 +81,13 @@ struct object_size {
 /// cannot (EINVAL, EPERM, ENOSYS).
 [[nodiscard]] os_error seal_size(int descriptor) noexcept;
 
-/// Maps an object from its beginning, readable and writable, shared. `where`: the address it must have, null for any;
-/// an address where something is already mapped is refused (EEXIST), never replaced. unmap() gives the range up.
-[[nodiscard]] mapping map_object(int descriptor, std::size_t bytes, void* where) noexcept;
+/// Maps an object from its beginning, readable and writable, shared, so that `base + skew` is a multiple of `alignment`.
+/// unmap() gives the range up. Refused: no address space, too many mappings (ENOMEM), …
+/// Pre: `skew` is a multiple of page_size(), at most `alignment`, which is a power of two from page_size() to 1 GiB.
+[[nodiscard]] mapping map_object(int descriptor, std::size_t bytes, std::size_t alignment, std::size_t skew) noexcept;
+
+/// The same at one address and no other. Where something is mapped already it is refused (EEXIST), never replaced.
+[[nodiscard]] mapping map_object_at(int descriptor, std::size_t bytes, void* where) noexcept;
 
 /// Closes a descriptor. Mappings stay. Never repeated.
 void close_object(int descriptor) noexcept;

@@ -52,19 +52,50 @@ shared_object opened(const char* call, int descriptor) noexcept {
   return {descriptor, success};
 }
 
+/// An address range of our own, where something of `bytes` is to replace it so that `base + skew` is aligned. Null base:
+/// the kernel may choose the address.
+mapping place_for(std::size_t bytes, std::size_t alignment, std::size_t skew) noexcept {
+  if (skew % alignment == 0 && alignment <= page_size()) return {};
+  const std::size_t head = skew == 0 ? 0 : alignment - skew;
+  if (bytes > std::numeric_limits<std::size_t>::max() - head) return {nullptr, {"mmap", ENOMEM}};
+  const mapping whole = reserve(head + bytes, alignment);
+  if (whole.base == nullptr || head == 0) return whole;
+  // Nothing may be placed in front. If that cannot be cut off, nothing is taken.
+  if (const os_error refused = unmap(whole.base, head); refused.failed()) {
+    static_cast<void>(unmap(whole.base, head + bytes));
+    return {nullptr, refused};
+  }
+  return {static_cast<char*>(whole.base) + head, success};
+}
+
+/// Gives back a place nothing came to.
+void leave(const mapping& place, std::size_t bytes) noexcept {
+  if (place.base != nullptr) static_cast<void>(unmap(place.base, bytes));
+}
+
 }  // namespace
 
-mapping attach_private(std::size_t bytes, segment_kind kind, std::size_t page_bytes) noexcept {
+mapping attach_private(std::size_t bytes, segment_kind kind, std::size_t page_bytes, std::size_t alignment) noexcept {
   // dism and pageable are one here: pages come on demand and may be locked in pieces.
   const int large = kind == segment_kind::ism ? SHM_HUGETLB | std::countr_zero(page_bytes) << 26 : 0;
+  // The kernel aligns to page_bytes by itself.
+  const mapping place = alignment > page_bytes ? place_for(bytes, alignment, 0) : mapping{};
+  if (place.error.failed()) return place;
   const int id = ::shmget(IPC_PRIVATE, bytes, IPC_CREAT | kOwnerOnly | large);
-  if (id < 0) return {nullptr, {"shmget", errno}};
-  void* const base = ::shmat(id, nullptr, 0);
+  if (id < 0) {
+    const os_error refused{"shmget", errno};
+    leave(place, bytes);
+    return {nullptr, refused};
+  }
+  void* const base = ::shmat(id, place.base, place.base != nullptr ? SHM_REMAP : 0);
   const os_error refused = answer("shmat", reinterpret_cast<std::intptr_t>(base) == -1 ? -1 : 0);
   // From here on the segment lives as long as somebody is attached; nobody may need to remove it later.
   const os_error kept = answer("shmctl", ::shmctl(id, IPC_RMID, nullptr));
   if (kept.failed()) strays.fetch_add(1, std::memory_order_relaxed);
-  if (refused.failed()) return {nullptr, refused};
+  if (refused.failed()) {
+    leave(place, bytes);
+    return {nullptr, refused};
+  }
   if (!kept.failed()) return {base, success};
   ::shmdt(base);
   return {nullptr, kept};
@@ -130,11 +161,21 @@ os_error seal_size(int descriptor) noexcept {
   return answer("fcntl", ::fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL));
 }
 
-mapping map_object(int descriptor, std::size_t bytes, void* where) noexcept {
-  const int fixed = where != nullptr ? MAP_FIXED_NOREPLACE : 0;
-  void* const base = ::mmap(where, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | fixed, descriptor, 0);
+mapping map_object(int descriptor, std::size_t bytes, std::size_t alignment, std::size_t skew) noexcept {
+  const mapping place = place_for(bytes, alignment, skew);
+  if (place.error.failed()) return place;
+  const int fixed = place.base != nullptr ? MAP_FIXED : 0;  // over our own reservation, nobody else's
+  void* const base = ::mmap(place.base, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | fixed, descriptor, 0);
+  if (base != MAP_FAILED) return {base, success};
+  const os_error refused{"mmap", errno};
+  leave(place, bytes);
+  return {nullptr, refused};
+}
+
+mapping map_object_at(int descriptor, std::size_t bytes, void* where) noexcept {
+  void* const base = ::mmap(where, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, descriptor, 0);
   if (base == MAP_FAILED) return {nullptr, {"mmap", errno}};
-  if (where == nullptr || base == where) return {base, success};
+  if (base == where) return {base, success};
   // A kernel before 4.17 takes the address as a wish; it put the mapping elsewhere because something is there.
   ::munmap(base, bytes);
   return {nullptr, {"mmap", EEXIST}};

@@ -86,7 +86,7 @@ int in_child(const Body& body) {
 
 TEST(Segment, PrivateOnesAreZerosAndLeaveNoId) {
   for (const segment_kind kind : {segment_kind::dism, segment_kind::pageable}) {
-    const auto got = platform::attach_private(4 * page(), kind, page());
+    const auto got = platform::attach_private(4 * page(), kind, page(), page());
     ASSERT_NE(got.base, nullptr) << got.error.call << ' ' << got.error.code;
     const auto* const zeros = static_cast<const char*>(got.base);
     EXPECT_TRUE(std::all_of(zeros, zeros + 4 * page(), [](char c) { return c == 0; }));
@@ -104,7 +104,7 @@ TEST(Segment, NothingIsLeftOfAPrivateOneAfterSigkill) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    const auto got = platform::attach_private(kMiB, segment_kind::pageable, page());
+    const auto got = platform::attach_private(kMiB, segment_kind::pageable, page(), page());
     const char answer = got.base != nullptr ? 'y' : 'n';
     if (got.base != nullptr) bytes_of(got.base)[0] = 1;
     static_cast<void>(::write(ready[1], &answer, 1));
@@ -123,7 +123,7 @@ TEST(Segment, NothingIsLeftOfAPrivateOneAfterSigkill) {
 }
 
 TEST(Segment, ParentAndChildShareAPrivateOneAndTheChildsDetachTakesNothing) {
-  const auto got = platform::attach_private(page(), segment_kind::pageable, page());
+  const auto got = platform::attach_private(page(), segment_kind::pageable, page(), page());
   ASSERT_NE(got.base, nullptr);
   EXPECT_EQ(in_child([&] {
               bytes_of(got.base)[0] = 42;
@@ -136,7 +136,7 @@ TEST(Segment, ParentAndChildShareAPrivateOneAndTheChildsDetachTakesNothing) {
 
 TEST(Segment, IsmComesInLargePagesOrNotAtAll) {
   const huge_pool pool(2);
-  const auto got = platform::attach_private(huge_pool::page, segment_kind::ism, huge_pool::page);
+  const auto got = platform::attach_private(huge_pool::page, segment_kind::ism, huge_pool::page, huge_pool::page);
   if (got.base == nullptr) {
     EXPECT_STREQ(got.error.call, "shmget");
     EXPECT_TRUE(got.error.code == ENOMEM || got.error.code == EPERM || got.error.code == EINVAL) << got.error.code;
@@ -151,18 +151,69 @@ TEST(Segment, IsmComesInLargePagesOrNotAtAll) {
   EXPECT_FALSE(platform::detach(got.base).failed());
 }
 
+TEST(Segment, AlignsPrivateOnesAndObjectsAsAskedUpToAGibibyte) {
+  const auto made = platform::create_unnamed("strata test");
+  ASSERT_GE(made.descriptor, 0);
+  ASSERT_FALSE(platform::resize(made.descriptor, 3 * page()).failed());
+  for (std::size_t alignment = page(); alignment <= 1024 * kMiB; alignment *= 2) {
+    const auto segment = platform::attach_private(3 * page(), segment_kind::pageable, page(), alignment);
+    ASSERT_NE(segment.base, nullptr) << alignment;
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(segment.base) % alignment, 0U);
+    std::memset(segment.base, 1, 3 * page());
+    EXPECT_FALSE(platform::detach(segment.base).failed());
+    for (const std::size_t skew : {std::size_t{0}, page()}) {
+      os_script script;
+      const auto object = platform::map_object(made.descriptor, 3 * page(), alignment, skew);
+      ASSERT_NE(object.base, nullptr) << alignment;
+      EXPECT_EQ((reinterpret_cast<std::uintptr_t>(object.base) + skew) % alignment, 0U);
+      std::memset(object.base, 1, 3 * page());
+      EXPECT_FALSE(platform::unmap(object.base, 3 * page()).failed());
+      EXPECT_EQ(script.mapped_bytes(), 0U);
+    }
+  }
+  platform::close_object(made.descriptor);
+  EXPECT_EQ(segments_made_by(::getpid()), 0U);
+}
+
+TEST(Segment, EveryRefusalOnTheWayToAnAlignedOneLeavesNothing) {
+  const auto made = platform::create_unnamed("strata test");
+  ASSERT_GE(made.descriptor, 0);
+  ASSERT_FALSE(platform::resize(made.descriptor, page()).failed());
+  for (const os_call call : {os_call::mmap, os_call::munmap, os_call::shmget, os_call::shmat}) {
+    const unsigned met = fail_each(call, {ENOMEM, EINVAL}, [&](os_script& script) {
+      const auto got = platform::attach_private(page(), segment_kind::pageable, page(), kMiB);
+      EXPECT_EQ(got.base == nullptr, got.error.failed());
+      if (got.base == nullptr) EXPECT_EQ(script.mapped_bytes(), 0U);
+      if (got.base != nullptr) EXPECT_FALSE(platform::detach(got.base).failed());
+      EXPECT_EQ(segments_made_by(::getpid()), 0U);
+    });
+    EXPECT_GT(met, 0U) << static_cast<int>(call);
+  }
+  for (const os_call call : {os_call::mmap, os_call::munmap}) {
+    const unsigned met = fail_each(call, {ENOMEM, EINVAL}, [&](os_script& script) {
+      const auto got = platform::map_object(made.descriptor, page(), kMiB, page());
+      EXPECT_EQ(got.base == nullptr, got.error.failed());
+      if (got.base != nullptr && platform::unmap(got.base, page()).failed())
+        EXPECT_FALSE(platform::unmap(got.base, page()).failed()) << "the failure waited for this call";
+      EXPECT_EQ(script.mapped_bytes(), 0U);
+    });
+    EXPECT_GT(met, 0U) << static_cast<int>(call);
+  }
+  platform::close_object(made.descriptor);
+}
+
 TEST(Segment, RefusesWhatTheSystemCannotHold) {
   const auto got = platform::attach_private(std::numeric_limits<std::size_t>::max() / 2 / page() * page(),
-                                            segment_kind::pageable, page());
+                                            segment_kind::pageable, page(), page());
   EXPECT_EQ(got.base, nullptr);
   EXPECT_STREQ(got.error.call, "shmget");
-  EXPECT_EQ(platform::attach_private(0, segment_kind::pageable, page()).error.code, EINVAL);
+  EXPECT_EQ(platform::attach_private(0, segment_kind::pageable, page(), page()).error.code, EINVAL);
 }
 
 TEST(Segment, EveryRefusalOnTheWayToAPrivateOneLeavesNoIdAndNoMemory) {
   for (const os_call call : {os_call::shmget, os_call::shmat}) {
     const unsigned met = fail_each(call, {EINVAL, ENOSPC, ENOMEM, EPERM, EMFILE, EACCES}, [&](os_script& script) {
-      const auto got = platform::attach_private(page(), segment_kind::pageable, page());
+      const auto got = platform::attach_private(page(), segment_kind::pageable, page(), page());
       if (script.failed(call) == 0) {
         EXPECT_FALSE(platform::detach(got.base).failed());
       } else {
@@ -181,7 +232,7 @@ TEST(Segment, AnIdThatCannotBeRemovedIsCounted) {
   EXPECT_EQ(in_child([] {
               os_script script;
               script.fail(os_call::shmctl, 1, EPERM);
-              const auto got = platform::attach_private(page(), segment_kind::pageable, page());
+              const auto got = platform::attach_private(page(), segment_kind::pageable, page(), page());
               if (got.base != nullptr || got.error.code != EPERM || std::strcmp(got.error.call, "shmctl") != 0)
                 return 1;
               if (platform::stray_segments() != 1 || segments_made_by(::getpid()) != 1) return 2;
@@ -200,7 +251,7 @@ TEST(Segment, AnIdThatCannotBeRemovedIsCounted) {
 }
 
 TEST(Segment, RefusedDetachLeavesItAttached) {
-  const auto got = platform::attach_private(page(), segment_kind::pageable, page());
+  const auto got = platform::attach_private(page(), segment_kind::pageable, page(), page());
   ASSERT_NE(got.base, nullptr);
   os_script script;
   script.fail(os_call::shmdt, 1, EINVAL);
@@ -226,8 +277,8 @@ TEST(Segment, NamedObjectsAreMadeOnceOpenedByNameAndTheOwners) {
 
   const auto again = platform::open_named(name.c_str());
   ASSERT_GE(again.descriptor, 0);
-  const auto one = platform::map_object(made.descriptor, 2 * page(), nullptr);
-  const auto other = platform::map_object(again.descriptor, 2 * page(), nullptr);
+  const auto one = platform::map_object(made.descriptor, 2 * page(), page(), 0);
+  const auto other = platform::map_object(again.descriptor, 2 * page(), page(), 0);
   ASSERT_NE(one.base, nullptr);
   ASSERT_NE(other.base, nullptr);
   EXPECT_NE(one.base, other.base);
@@ -274,14 +325,14 @@ TEST(Segment, ObjectsAreMappedWhereTheyMustBeOrNowhere) {
   ASSERT_NE(place.base, nullptr);
   {
     os_script script;
-    const auto taken = platform::map_object(made.descriptor, 4 * page(), place.base);
+    const auto taken = platform::map_object_at(made.descriptor, 4 * page(), place.base);
     EXPECT_EQ(taken.base, nullptr);
     EXPECT_STREQ(taken.error.call, "mmap");
     EXPECT_EQ(taken.error.code, EEXIST);
     EXPECT_EQ(script.mapped_bytes(), 0U);
   }
   ASSERT_FALSE(platform::unmap(place.base, 4 * page()).failed());
-  const auto there = platform::map_object(made.descriptor, 4 * page(), place.base);
+  const auto there = platform::map_object_at(made.descriptor, 4 * page(), place.base);
   EXPECT_EQ(there.base, place.base);
   if (there.base != nullptr) EXPECT_FALSE(platform::unmap(there.base, 4 * page()).failed());
   platform::close_object(made.descriptor);
@@ -344,7 +395,7 @@ TEST(Segment, ReportsWhatEachCallOnAnObjectRefuses) {
     script.fail(os_call::fstat, 1, code);
     EXPECT_EQ(platform::size_of(made.descriptor).error.code, code);
     script.fail(os_call::mmap, 1, code);
-    EXPECT_EQ(platform::map_object(made.descriptor, page(), nullptr).error.code, code);
+    EXPECT_EQ(platform::map_object(made.descriptor, page(), page(), 0).error.code, code);
     script.fail(os_call::fstatvfs, 1, code);
     EXPECT_EQ(platform::room_of(made.descriptor), std::numeric_limits<std::size_t>::max());
     EXPECT_EQ(script.mapped_bytes(), 0U);
