@@ -15,6 +15,7 @@ export import :other_blocks;
 export import :page_resource;
 export import :pooled;
 export import :report;
+export import :segment_resource;
 export import :slab_resource;
 export import :slot_supply;
 export import :stack;
