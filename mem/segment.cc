@@ -193,10 +193,7 @@ os_error give_segment(segment_kind kind, void* payload, std::size_t bytes, bool 
 
 void close_segment(int descriptor) noexcept { platform::close_object(descriptor); }
 
-os_error remove_segment(const char* name) noexcept {
-  const os_error refused = platform::unlink_named(name);
-  return refused.code == ENOENT ? platform::success : refused;
-}
+os_error remove_segment(const char* name) noexcept { return platform::unlink_named(name); }
 
 segment open_segment(const char* name) noexcept {
   const platform::shared_object object = platform::open_named(name);

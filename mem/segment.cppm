@@ -92,7 +92,7 @@ struct segment {
 /// Closes the descriptor of a sealed object, which is then in the mappings alone.
 void close_segment(int descriptor) noexcept;
 
-/// Takes a name away. Success too when there is none any more.
+/// Takes a name away. ENOENT when there is none any more.
 [[nodiscard]] os_error remove_segment(const char* name) noexcept;
 
 /// Maps a named object at the address its header records. Refused with EEXIST when something else is there.

@@ -11,6 +11,7 @@ export import :locked_adaptor;
 export import :misuse;
 export import :named_cache;
 export import :object_pool;
+export import :opened_segment;
 export import :other_blocks;
 export import :page_resource;
 export import :pooled;

@@ -254,7 +254,9 @@ void segment_resource::forget_outside(const record& known) noexcept {
   if (options_.kind != segment_kind::named || known.generation != generation()) return;
   char object[kNameBytes] = {};
   write_name(options_.object, known.number, object);
-  if (const mem::os_error refused = mem::remove_segment(object); refused.failed()) names_.note(refused);
+  // Somebody may have removed it by hand.
+  const mem::os_error refused = mem::remove_segment(object);
+  if (refused.failed() && refused.code != ENOENT) names_.note(refused);
 }
 
 void segment_resource::fail(const mem::segment& refused, const char* object, std::size_t bytes, std::size_t alignment) {
