@@ -10,4 +10,5 @@ export import :large_page;
 export import :lock;
 export import :memory;
 export import :page;
+export import :segment;
 export import :thread_exit;

@@ -29,6 +29,18 @@ enum class os_call : int {
   mlock,
   mlock2,
   munlock,
+  shmget,
+  shmat,
+  shmdt,
+  shmctl,
+  shm_open,
+  shm_unlink,
+  memfd_create,
+  ftruncate,
+  posix_fallocate,
+  fstat,
+  fstatvfs,
+  fcntl,
   prctl,
   syscall,
   sysconf,
@@ -68,7 +80,7 @@ class os_script {
   [[nodiscard]] unsigned failed(os_call call) const;
 
   /// Bytes, in whole pages, mapped since this script was made and not yet unmapped. MAP_FIXED mappings do not count:
-  /// they replace.
+  /// they replace. Nor do SysV segments.
   [[nodiscard]] std::size_t mapped_bytes() const;
 };
 
