@@ -165,7 +165,8 @@ void* segment_resource::do_allocate(std::size_t bytes, std::size_t alignment) {
                               .bytes = bytes,
                               .alignment = alignment,
                               .name = named ? object : options_.name,
-                              .reserve = options_.reserve});
+                              .reserve = options_.reserve,
+                              .in_children = options_.in_children});
   }
   if (made.payload != nullptr) {
     if (const mem::os_error refused = enter(made, number); refused.failed()) {
@@ -204,7 +205,9 @@ void segment_resource::do_deallocate(void* p, std::size_t bytes, std::size_t ali
   ledger_.taken_back(bytes);
   mapped_.fetch_sub(size, std::memory_order_relaxed);
   forget_outside(known);
-  const mem::os_error refused = mem::give_segment(options_.kind, p, size, known.locked);
+  // What a child does not have it cannot give back: something else may be mapped there by now.
+  const bool absent = !options_.in_children && known.generation != generation();
+  const mem::os_error refused = absent ? mem::os_error{} : mem::give_segment(options_.kind, p, size, known.locked);
   if (refused.failed()) {
     returns_.note(refused);
     const mem::lock held(mutex_);

@@ -33,7 +33,9 @@ import strata.mem;
 /// Equality       identity
 /// Fork           parent and child have the same memory, not a copy. What the child gives back or destroys it gives back
 ///                for itself: names and memory of the parent stay. Locks the child has not. A child that makes named
-///                blocks of its own meets the names of its parent
+///                blocks of its own meets the names of its parent. A keeper above has its books in the shared blocks: one
+///                side may go on with it, and the other must neither use nor destroy it. With `in_children` false the
+///                child has nothing there, so that what it does cannot harm the parent
 /// Exit           usable as long as it lives; a block alive at destruction is a misuse, its name goes all the same. After
 ///                SIGKILL nothing is left of private and sealed segments; names are left, until remove_segment()
 /// Signals        not for signal handlers
@@ -57,7 +59,8 @@ struct segments {
   const char* name = "segments";  ///< in reports and errors, and the label of sealed objects; outlives the layer
   const char* object = "";        ///< named: name of the first block's object, "/…"; of others "/….1" to "/….255", the
                                   ///< lowest that is free in this layer. Outlives the layer
-  bool reserve = true;  ///< take memory at once, so that having none is an exception; else it may be a signal later
+  bool reserve = true;      ///< take memory at once, so that having none is an exception; else it may be a signal later
+  bool in_children = true;  ///< children of fork() share the blocks; else they have nothing there, and a touch faults
 };
 
 class segment_resource final : public direct_layer<segment_resource> {
