@@ -119,6 +119,7 @@ class segment_resource final : public direct_layer<segment_resource> {
   [[nodiscard]] std::size_t whole(std::size_t bytes) const noexcept;
 
   const segments options_;
+  const mem::lock_ledger& locks_;  ///< made before mutex_ is ever held; tells by its generation that this is a child
   shared_ledger ledger_;
   std::atomic<std::size_t> mapped_{0};    ///< bytes of all blocks, rounded; stranded ones not included
   std::atomic<std::size_t> stranded_{0};  ///< bytes the OS would not take back
