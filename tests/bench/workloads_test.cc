@@ -55,6 +55,8 @@ const std::map<std::string, expectation> kExpected{
     {"map_random", {10'000, 1, 48, 48}},
     {"umap_strings", {2 * 2'000, 4, 25, kAny}},  // nodes and texts, and two strings to look up with
     {"vector_strings", {0, 1, 25, kAny}},
+    {"chase_1g", {1, 0, 10'000'000, 11'000'000}},
+    {"reads_1g", {1, 0, 10'000'000, 11'000'000}},
 };
 
 std::vector<bench::workload> loads() {
