@@ -52,6 +52,15 @@ inline std::pmr::memory_resource* opaque(std::pmr::memory_resource* memory) {
   return memory;
 }
 
+/// A block from a resource that may not align it as asked: the compiler, told by the library that all do, must neither
+/// build on it nor check it.
+[[clang::no_sanitize("alignment")]] inline void* allocate_unsure(std::pmr::memory_resource& memory, std::size_t bytes,
+                                                                 std::size_t alignment) {
+  void* block = memory.allocate(bytes, alignment);
+  asm volatile("" : "+r"(block));
+  return block;
+}
+
 /// Writes the first and the last byte of a block, as any use would at least.
 inline void touch(void* block, std::size_t bytes) {
   auto* at = static_cast<volatile char*>(block);

@@ -3,6 +3,7 @@ module;
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 export module strata.mem:bytes;
 
@@ -67,6 +68,12 @@ inline void touch(void* memory, std::size_t bytes) noexcept {
   for (std::size_t i = 0; i < bytes; i += 4096) {
     *const_cast<volatile std::byte*>(static_cast<std::byte*>(memory) + i) = std::byte{0};
   }
+}
+
+/// Writes zeros over memory that nobody reads afterwards, which a compiler may not leave out.
+inline void wipe(void* memory, std::size_t bytes) noexcept {
+  std::memset(memory, 0, bytes);
+  asm volatile("" : : "r"(memory) : "memory");
 }
 
 /// Pre: n > 0. The exponent of the largest power of two not above n.

@@ -12,6 +12,7 @@ module strata.mem:cache_registry.impl;
 import :cache_registry;
 import :list;
 import :mutex;
+import :schedule;
 import :thread_cache;
 
 import strata.platform;
@@ -68,6 +69,7 @@ cache_owner* owner_of(const thread_cache* cache) noexcept { return static_cast<c
 }  // namespace
 
 void cache_list::thread_ends(void* /*argument*/) noexcept {
+  reached(moment::thread_ending);
   const mem::lock held(instance().lock);
   for (thread_cache*& place : caches_of_this_thread) {
     if (thread_cache* const cache = place; cache != nullptr) {
@@ -108,6 +110,7 @@ bool cache_owner::adopt(thread_cache* cache) noexcept {
 }
 
 thread_cache* cache_owner::detach_all() noexcept {
+  reached(moment::owner_ending);
   const lock held(cache_list::instance().lock);
   for (thread_cache* cache = caches_; cache != nullptr; cache = cache->next) {
     if (cache->home != nullptr) *cache->home = nullptr;

@@ -8,6 +8,7 @@ module strata.mem:cached_slabs.impl;
 
 import :cache_registry;
 import :cached_slabs;
+import :schedule;
 import :size_class;
 import :slab;
 import :slab_store;
@@ -43,6 +44,7 @@ void* cached_slabs<Threads>::refill(std::size_t c, std::size_t bytes, refused_sl
   if (cache != nullptr) {
     block = cache->pop(c);
     if (block == nullptr) {
+      reached(moment::magazine_dry);
       const std::size_t limit = affordable(*cache, c, cache->missed(c, cache_miss::empty), refused);
       cache->set_limit(c, limit);
       if (limit != 0) {
@@ -57,6 +59,7 @@ void* cached_slabs<Threads>::refill(std::size_t c, std::size_t bytes, refused_sl
     live_.add(bytes);
     allocations_.add(1);
   }
+  if (block == nullptr) reached(moment::span_wanted);
   if (block != nullptr && store_.is_checked()) store_.hand_out(block);
   return block;
 }
@@ -86,7 +89,7 @@ template <threads Threads>
 refused_slot cached_slabs<Threads>::trim() noexcept {
   refused_slot refused{untold_.exchange(slab_fault::none, std::memory_order_acquire), untold_slot_};
   if (thread_cache* const cache = owner_.found(); cache != nullptr) note(refused, empty(*cache));
-  store_.drop_empty_slabs();
+  note(refused, store_.drop_empty_slabs());
   return refused;
 }
 
@@ -136,6 +139,7 @@ thread_cache* cached_slabs<Threads>::make_cache() noexcept {
   void* slot = nullptr;
   if (!owner_.has_number() || store_.take(cache_class(), &slot, 1) == 0) return nullptr;
   thread_cache* const cache = thread_cache::format(slot);
+  reached(moment::cache_made);
   if (owner_.adopt(cache)) return cache;
   store_.put(cache_class(), &slot, 1);
   return nullptr;
@@ -165,6 +169,7 @@ std::size_t cached_slabs<Threads>::affordable(thread_cache& cache, std::size_t c
 // Makes the magazine of class `c`, which is full, larger or emptier.
 template <threads Threads>
 refused_slot cached_slabs<Threads>::make_room(thread_cache& cache, std::size_t c) noexcept {
+  reached(moment::magazine_full);
   const std::size_t now = cache.limit(c);
   refused_slot refused;
   const std::size_t limit = affordable(cache, c, cache.missed(c, cache_miss::full), refused);
@@ -176,7 +181,7 @@ refused_slot cached_slabs<Threads>::make_room(thread_cache& cache, std::size_t c
 template <threads Threads>
 refused_slot cached_slabs<Threads>::give_back(thread_cache& cache, std::size_t c, std::size_t count) noexcept {
   if (count == 0) return {};
-  const refused_slot refused = store_.put(c, cache.bottom(c), count);
+  const refused_slot refused = store_.keep(c, cache.bottom(c), count);
   cache.drop_oldest(c, count);
   return refused;
 }

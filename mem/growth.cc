@@ -16,11 +16,24 @@ growth::growth() noexcept
 
 growth::~growth() { platform::cancel(hook_); }
 
+namespace {
+
+// Its address stands for the thread.
+constinit thread_local char me = 0;
+
+}  // namespace
+
 bool growth::begin(moment seen) noexcept {
-  return state_.compare_exchange_strong(seen, seen | growing, std::memory_order_acquire, std::memory_order_relaxed);
+  const bool mine =
+      state_.compare_exchange_strong(seen, seen | growing, std::memory_order_acquire, std::memory_order_relaxed);
+  if (mine) grower_.store(&me, std::memory_order_relaxed);
+  return mine;
 }
 
+bool growth::is_mine() const noexcept { return grower_.load(std::memory_order_relaxed) == &me; }
+
 void growth::end(bool succeeded) noexcept {
+  grower_.store(nullptr, std::memory_order_relaxed);
   const moment ended = (state_.load(std::memory_order_relaxed) | (growing | failed)) ^ (growing | failed);
   state_.store(ended + episode + (succeeded ? 0 : failed), std::memory_order_release);
   state_.notify_all();

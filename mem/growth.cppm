@@ -19,7 +19,7 @@ import strata.platform;
 ///       else              -> somebody grew since we looked: look again
 ///
 /// As `now` comes before the look, nobody grows on account of an emptiness that has passed. Waiting is sleep in the OS.
-/// Any thread. Who grows must not come here again before end(). A child forked in the middle of an episode finds it
+/// Any thread. Who grows and comes here again before end() finds is_mine(), and must neither begin nor wait. A child forked in the middle of an episode finds it
 /// ended, failed: what the episode changes piece by piece is guarded by a mutex of the grower's, which fork() waits for.
 export namespace strata::mem {
 
@@ -40,7 +40,10 @@ class growth {
   [[nodiscard]] bool begin(moment seen) noexcept;
   void end(bool succeeded) noexcept;
 
-  /// Waits for the end of an episode; returns whether it succeeded. Pre: under_way(seen).
+  /// Whether the episode under way is the calling thread's own.
+  [[nodiscard]] bool is_mine() const noexcept;
+
+  /// Waits for the end of an episode; returns whether it succeeded. Pre: under_way(seen), !is_mine().
   [[nodiscard]] bool wait(moment seen) noexcept;
 
   /// Threads that wait.
@@ -58,6 +61,7 @@ class growth {
 
   std::atomic<moment> state_{0};  ///< episodes ended, whether the last failed, whether one is under way
   std::atomic<std::uint32_t> waiting_{0};
+  std::atomic<const void*> grower_{nullptr};  ///< an address of the thread's that grows
   platform::fork_hook hook_;
   platform::os_error refused_;
 };
@@ -69,6 +73,7 @@ class no_growth {
   [[nodiscard]] static inline constexpr bool under_way(growth::moment /*m*/) noexcept { return false; }
   [[nodiscard]] static inline constexpr bool begin(growth::moment /*seen*/) noexcept { return true; }
   static inline constexpr void end(bool /*succeeded*/) noexcept {}
+  [[nodiscard]] static inline constexpr bool is_mine() noexcept { return false; }
   [[nodiscard]] static inline constexpr bool wait(growth::moment /*seen*/) noexcept { return true; }
   [[nodiscard]] static inline constexpr std::uint32_t waiting() noexcept { return 0; }
   [[nodiscard]] static inline platform::os_error unknown_to_fork() noexcept { return {}; }

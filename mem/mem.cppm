@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 export module strata.mem;
 
+export import :address_counts;
 export import :block;
 export import :boundary_heap;
+export import :budget;
 export import :bytes;
 export import :cache_registry;
 export import :cached_slabs;
 export import :cached_slots;
 export import :chunk_table;
+export import :depot;
 export import :free_index;
 export import :growth;
 export import :large_blocks;
 export import :lifo;
 export import :list;
+export import :lock_ledger;
 export import :mutex;
 export import :owned_blocks;
 export import :page_run;
+export import :schedule;
 export import :size_class;
 export import :slab;
 export import :slab_store;

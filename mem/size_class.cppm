@@ -20,7 +20,7 @@ import :bytes;
 ///
 /// Alignment: within its steps, every class size is a multiple of the step. A request aligned to no more than the step
 /// is rounded up to it, and one aligned to more is, once rounded up to its alignment, a class size itself. So blocks
-/// laid side by side from an aligned start are aligned as asked, if aligned() is what the class is asked for.
+/// laid side by side from an aligned start are aligned as asked, if last_byte() is what the class is asked for.
 export namespace strata::mem {
 
 class size_class {
@@ -30,23 +30,24 @@ class size_class {
   static constexpr std::size_t largest = std::size_t{64} << 10;  ///< bytes
   static constexpr std::size_t count = 15 + 24 + 16 + 6 * 8;
 
-  /// Class of a request of `bytes`, as aligned() returns them. Pre: bytes <= largest.
-  [[nodiscard]] static inline std::size_t of(std::size_t bytes) noexcept {
-    return classes_[(bytes + (quantum - 1)) / quantum];
+  /// One less than `bytes` rounded up to `alignment`, a power of two: the last byte of a block that will do. Rounding
+  /// down from one less needs no carry, so nothing wraps but zero bytes, to the largest number there is.
+  [[nodiscard]] static inline constexpr std::size_t last_byte(std::size_t bytes, std::size_t alignment) noexcept {
+    return (bytes - 1) | (alignment - 1);
   }
 
-  /// The size to ask of() for when `bytes` are wanted aligned to `alignment`: may be above `largest`, then no class
-  /// will do. Pre: `alignment` is a power of two, bytes <= largest.
-  [[nodiscard]] static inline constexpr std::size_t aligned(std::size_t bytes, std::size_t alignment) noexcept {
-    return round_up(bytes == 0 ? 1 : bytes, alignment);
-  }
+  /// Smallest class with such a byte. Pre: last_byte < largest.
+  [[nodiscard]] static inline std::size_t with(std::size_t last_byte) noexcept { return classes_[last_byte / quantum]; }
+
+  /// Smallest class that holds `bytes`, aligned as any object. Pre: 0 < bytes <= largest.
+  [[nodiscard]] static inline std::size_t of(std::size_t bytes) noexcept { return with(bytes - 1); }
 
   /// Bytes of a block of class `c`. Pre: c < count.
   [[nodiscard]] static inline constexpr std::size_t bytes(std::size_t c) noexcept { return sizes_[c]; }
 
  private:
   using sizes = std::array<std::uint32_t, count>;
-  using classes = std::array<std::uint8_t, largest / quantum + 1>;
+  using classes = std::array<std::uint8_t, largest / quantum>;
 
   /// From a class of `size` bytes to the next.
   static consteval std::size_t step_from(std::size_t size) noexcept {
@@ -68,7 +69,7 @@ class size_class {
     classes made{};
     std::size_t c = 0;
     for (std::size_t i = 0; i < made.size(); ++i) {
-      if (i * quantum > size[c]) ++c;
+      if (i * quantum >= size[c]) ++c;
       made[i] = static_cast<std::uint8_t>(c);
     }
     return made;

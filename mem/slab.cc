@@ -49,7 +49,7 @@ void slab::format(std::byte* start, std::size_t c, std::size_t unit_count) noexc
   slots = static_cast<std::uint32_t>(unit_count * unit_bytes / slot_bytes);
   free = slots;
   // Offsets are below 2^20: with the inverse rounded up, offset × inverse / 2^32 is exact where slots start.
-  inverse = static_cast<std::uint32_t>(((std::uint64_t{1} << 32) + slot_bytes - 1) / slot_bytes);
+  inverse = inverse_of(slot_bytes);
   hint = 0;
   cls = static_cast<std::uint8_t>(c);
   units = static_cast<std::uint8_t>(unit_count);

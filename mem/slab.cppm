@@ -48,7 +48,7 @@ struct alignas(64) slab {
   std::uint32_t slots;
   std::uint32_t free;  ///< bits set in `bits`
   std::uint32_t slot_bytes;
-  std::uint32_t inverse;  ///< 2^32 / slot_bytes, rounded up: the slot of an offset by a multiplication
+  std::uint32_t inverse;  ///< inverse_of(slot_bytes): the slot of an offset by a multiplication
   std::uint32_t hint;     ///< no bit is set in a word below this
   std::uint8_t cls;
   std::uint8_t units;                     ///< a power of two; 0 while it is no slab
@@ -88,6 +88,19 @@ struct alignas(64) slab {
     if (slot / 64 < hint) hint = slot / 64;
     ++free;
     return slab_fault::none;
+  }
+
+  /// 2^32 / slot_bytes, rounded up.
+  [[nodiscard]] static inline constexpr std::uint32_t inverse_of(std::size_t bytes) noexcept {
+    return static_cast<std::uint32_t>(((std::uint64_t{1} << 32) + bytes - 1) / bytes);
+  }
+
+  /// Has the processor fetch what put(p) will touch; nothing is read. `by` is the inverse of the slab, if it is p's.
+  inline void prefetch(const void* p, std::uint32_t by) const noexcept;
+
+  /// Whether an address lies in it.
+  [[nodiscard]] inline bool spans(const void* p) const noexcept {
+    return address(p) - address(base) < std::size_t{units} * unit_bytes;
   }
 
   /// The shelf for what is free now: none below a 64th, so that one slot going and coming does not drag the slab
@@ -159,6 +172,14 @@ struct span {
 
   [[nodiscard]] std::size_t take_units(std::size_t units) noexcept;
 };
+
+// Slabs are aligned to a unit at least, so of those with one the slot follows from the address; of larger ones this
+// finds some word.
+inline void slab::prefetch(const void* p, std::uint32_t by) const noexcept {
+  const std::uint64_t slot = ((address(p) & (unit_bytes - 1)) * by) >> 32;
+  __builtin_prefetch(this, 1);
+  __builtin_prefetch(&bits[slot / 64], 1);
+}
 
 inline constexpr std::size_t span::head_units = (sizeof(span) + unit_bytes - 1) / unit_bytes;
 inline constexpr span::unit_bits span::all_free = {~std::uint64_t{0} << span::head_units, ~std::uint64_t{0}};

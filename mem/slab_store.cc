@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 
 module strata.mem:slab_store.impl;
 
 import :bytes;
+import :depot;
 import :list;
 import :mutex;
+import :schedule;
 import :size_class;
 import :slab;
 import :slab_store;
@@ -66,7 +70,27 @@ void slab_store<Threads>::unlock_classes(void* store) noexcept ABSL_NO_THREAD_SA
 template <threads Threads>
 std::size_t slab_store<Threads>::take(std::size_t c, void** out, std::size_t wanted) noexcept {
   class_store& store = classes_[c];
-  const mem::lock held(store.lock);
+  std::size_t got = 0;
+  void* surplus = nullptr;
+  {
+    const mem::lock held(store.lock);
+    if (store.depot.count() != 0) {
+      got = store.depot.take(out, wanted);
+      in_depots_.subtract(got * size_class::bytes(c));
+      surplus = store.depot.remove_empty(1);
+    }
+    if (got < wanted) got += take_from_slabs(store, c, out + got, wanted - got);
+  }
+  if (surplus != nullptr) {
+    reached(moment::surplus_removed);
+    put_piece(surplus);
+  }
+  return got;
+}
+
+template <threads Threads>
+std::size_t slab_store<Threads>::take_from_slabs(class_store& store, std::size_t c, void** out,
+                                                 std::size_t wanted) noexcept {
   std::size_t got = 0;
   while (got < wanted) {
     if (store.current == nullptr || store.current->free == 0) {
@@ -79,22 +103,90 @@ std::size_t slab_store<Threads>::take(std::size_t c, void** out, std::size_t wan
   return got;
 }
 
+// A piece comes from another class, or this one: it is fetched without the lock, between two looks.
+template <threads Threads>
+refused_slot slab_store<Threads>::keep(std::size_t c, void* const* slots, std::size_t count) noexcept {
+  class_store& store = classes_[c];
+  void* piece = nullptr;
+  while (count != 0) {
+    const std::size_t batch = std::min(count, depot::piece_slots);
+    {
+      const mem::lock held(store.lock);
+      if (!depot_has_room(store, c, batch)) break;
+      if (piece != nullptr) store.depot.add(std::exchange(piece, nullptr));
+      if (!store.depot.wants_piece(batch)) {
+        store.depot.put(slots, batch);
+        in_depots_.add(batch * size_class::bytes(c));
+        slots += batch;
+        count -= batch;
+        continue;
+      }
+    }
+    reached(moment::piece_wanted);
+    piece = take_piece();
+    if (piece == nullptr) break;
+    reached(moment::piece_fetched);
+  }
+  if (piece != nullptr) put_piece(piece);
+  return put(c, slots, count);
+}
+
+// Heads of slabs are seldom in the processor's cache when they get slots back: all of a batch are asked for before the
+// first is needed.
 template <threads Threads>
 refused_slot slab_store<Threads>::put(std::size_t c, void* const* slots, std::size_t count) noexcept {
-  refused_slot first;
+  if (count == 0) return {};
+  const std::uint32_t inverse = slab::inverse_of(size_class::bytes(c));
+  const slab* last = nullptr;
+  for (std::size_t i = 0; i < count; ++i) {
+    const slab* const s = span::slab_of(slots[i]);
+    if (s != last) s->prefetch(slots[i], inverse);
+    last = s;
+  }
   class_store& store = classes_[c];
   const mem::lock held(store.lock);
-  for (std::size_t i = 0; i < count; ++i) {
+  return put_into_slabs(store, c, slots, count);
+}
+
+// Neighbours often come back together: their slab is settled once.
+template <threads Threads>
+refused_slot slab_store<Threads>::put_into_slabs(class_store& store, std::size_t c, void* const* slots,
+                                                 std::size_t count) noexcept {
+  refused_slot first;
+  for (std::size_t i = 0; i < count;) {
     slab* const s = span::slab_of(slots[i]);
-    const slab_fault fault = s->put(slots[i], c);
-    if (fault != slab_fault::none) {
-      if (first.slot == nullptr) first = {fault, slots[i]};
-      continue;
-    }
-    --store.taken;
+    const std::uint32_t before = s->free;
+    do {
+      const slab_fault fault = s->put(slots[i], c);
+      if (fault != slab_fault::none && first.slot == nullptr) first = {fault, slots[i]};
+      ++i;
+    } while (i < count && s->spans(slots[i]));
+    if (s->free == before) continue;
+    store.taken -= s->free - before;
     settle(store, s);
   }
   return first;
+}
+
+template <threads Threads>
+bool slab_store<Threads>::depot_has_room(const class_store& store, std::size_t c, std::size_t count) const noexcept {
+  const std::size_t bytes = size_class::bytes(c);
+  return (store.depot.count() + count) * bytes <= class_depot_bytes &&
+         in_depots_.get() + count * bytes <= plan_.depot_bytes;
+}
+
+template <threads Threads>
+void* slab_store<Threads>::take_piece() noexcept {
+  const std::size_t c = size_class::of(depot::piece_bytes);
+  void* piece = nullptr;
+  class_store& store = classes_[c];
+  const mem::lock held(store.lock);
+  return take_from_slabs(store, c, &piece, 1) == 1 ? piece : nullptr;
+}
+
+template <threads Threads>
+void slab_store<Threads>::put_piece(void* piece) noexcept {
+  put(size_class::of(depot::piece_bytes), &piece, 1);
 }
 
 template <threads Threads>
@@ -156,7 +248,32 @@ void* slab_store<Threads>::remove_empty_span(std::size_t keep) noexcept {
 }
 
 template <threads Threads>
-void slab_store<Threads>::drop_empty_slabs() noexcept {
+refused_slot slab_store<Threads>::empty_depot(class_store& store, std::size_t c) noexcept {
+  refused_slot first;
+  const mem::lock held(store.lock);
+  std::array<void*, depot::piece_slots> batch;
+  while (const std::size_t count = store.depot.take(batch.data(), batch.size())) {
+    in_depots_.subtract(count * size_class::bytes(c));
+    const refused_slot refused = put_into_slabs(store, c, batch.data(), count);
+    if (first.slot == nullptr) first = refused;
+  }
+  return first;
+}
+
+template <threads Threads>
+void* slab_store<Threads>::remove_piece(class_store& store) noexcept {
+  const mem::lock held(store.lock);
+  return store.depot.remove_empty(0);
+}
+
+template <threads Threads>
+refused_slot slab_store<Threads>::drop_empty_slabs() noexcept {
+  refused_slot first;
+  for (std::size_t c = 0; c < size_class::count; ++c) {
+    const refused_slot refused = empty_depot(classes_[c], c);
+    if (first.slot == nullptr) first = refused;
+    while (void* const piece = remove_piece(classes_[c])) put_piece(piece);
+  }
   for (class_store& store : classes_) {
     const mem::lock held(store.lock);
     if (slab* const s = store.current; s != nullptr && s->free == s->slots) {
@@ -169,6 +286,7 @@ void slab_store<Threads>::drop_empty_slabs() noexcept {
       s = next;
     }
   }
+  return first;
 }
 
 template <threads Threads>
@@ -177,8 +295,10 @@ span* slab_store<Threads>::clear() noexcept {
     const mem::lock held(store.lock);
     store.current = nullptr;
     store.shelves.fill(nullptr);
+    store.depot.clear();
     store.taken = store.slabs = 0;
   }
+  in_depots_.set(0);
   const mem::lock held(span_lock_);
   span* all = nullptr;
   for (span** list : {&empty_, &partial_, &full_}) {
@@ -196,13 +316,20 @@ span* slab_store<Threads>::clear() noexcept {
 template <threads Threads>
 slab_counters slab_store<Threads>::counters() const noexcept {
   slab_counters sum;
+  std::size_t pieces = 0;
   for (std::size_t c = 0; c < size_class::count; ++c) {
     const class_store& store = classes_[c];
     const mem::lock held(store.lock);
-    sum.slots += store.taken;
-    sum.slot_bytes += store.taken * size_class::bytes(c);
+    const std::size_t kept = store.depot.count();
+    sum.slots += store.taken - kept;
+    sum.slot_bytes += (store.taken - kept) * size_class::bytes(c);
     sum.slabs += store.slabs;
+    sum.depot_slots += kept;
+    pieces += store.depot.pieces();
   }
+  sum.depot_bytes = pieces * depot::piece_bytes;
+  sum.slots -= pieces;
+  sum.slot_bytes -= sum.depot_bytes;
   const mem::lock held(span_lock_);
   sum.span_bytes = spans_ * span_bytes;
   return sum;
@@ -228,6 +355,7 @@ const char* slab_store<Threads>::check() const noexcept {
         }
       }
     }
+    if (!store.depot.is_consistent()) return "a depot's counts differ from what is in it";
     if (taken != store.taken) return "the slots taken of a class differ from the bits of its slabs";
     if (slabs != store.slabs) return "a class has lost a slab";
     for (std::uint8_t shelf = 0; shelf < store.shelves.size(); ++shelf) {

@@ -9,6 +9,7 @@ module;
 export module strata.mem:slab_store;
 
 import :bytes;
+import :depot;
 import :mutex;
 import :size_class;
 import :slab;
@@ -19,8 +20,9 @@ import strata.platform;
 
 /// All slabs of one resource: where free slots that no thread has in its cache are kept, by class.
 ///
-/// Slots move in batches. take() fills them from one slab after the other, lowest address first; put() returns each to
-/// its slab. A slab whose slots are all free goes back to its span at once, unless it is the last one its class could
+/// Slots move in batches. keep() leaves them in the class's depot as long as that is small, about a processor's cache
+/// worth, so that what is still warm passes from hand to hand; beyond, put() returns each to its slab. take() empties
+/// the depot first, then fills up from one slab after the other, lowest address first. A slab whose slots are all free goes back to its span at once, unless it is the last one its class could
 /// take from; another class may then have its units. The fullest slabs are taken from first, so that others empty. Spans are asked for and given back by the layer above, outside
 /// every lock.
 ///
@@ -31,16 +33,19 @@ import strata.platform;
 export namespace strata::mem {
 
 struct slab_counters {
-  std::size_t span_bytes = 0;  ///< in spans
-  std::size_t slot_bytes = 0;  ///< in slots that were taken and not put back
-  std::size_t slots = 0;       ///< count of those
-  std::size_t slabs = 0;       ///< count
+  std::size_t span_bytes = 0;   ///< in spans
+  std::size_t slot_bytes = 0;   ///< in slots that were taken and not put back
+  std::size_t slots = 0;        ///< count of those
+  std::size_t slabs = 0;        ///< count
+  std::size_t depot_slots = 0;  ///< slots in depots: put back, but in no slab yet
+  std::size_t depot_bytes = 0;  ///< of the pieces depots are made of
 };
 
 /// How a store works.
 struct slab_plan {
-  std::size_t units = 1;  ///< least units of a slab: a power of two, at most slab::max_units
-  bool checked = false;   ///< hand_out() and take_in() will be called
+  std::size_t units = 1;                           ///< least units of a slab: a power of two, at most slab::max_units
+  bool checked = false;                            ///< hand_out() and take_in() will be called
+  std::size_t depot_bytes = std::size_t{8} << 20;  ///< of slots in the depots of all classes, at most; 0: no depots
 };
 
 /// A slot a store would not take, and why.
@@ -61,7 +66,14 @@ class slab_store {
   /// a span is needed.
   std::size_t take(std::size_t c, void** out, std::size_t wanted) noexcept;
 
-  /// Takes `count` slots of class `c` back. What is not such a slot, or is free already, is left out; the first of
+  /// Most bytes of slots in the depot of one class.
+  static constexpr std::size_t class_depot_bytes = std::size_t{1} << 20;
+
+  /// Takes `count` slots of class `c` back into the depot, or where there is no room as put() does. What is wrong with
+  /// one that stays in the depot shows when it leaves it.
+  refused_slot keep(std::size_t c, void* const* slots, std::size_t count) noexcept;
+
+  /// Takes `count` slots of class `c` back into their slabs. What is not such a slot, or is free already, is left out; the first of
   /// those is returned. Pre: each lies in a span.
   refused_slot put(std::size_t c, void* const* slots, std::size_t count) noexcept;
 
@@ -83,8 +95,9 @@ class slab_store {
   /// Bytes of spans without slabs. Looks without a lock, so the answer may be old.
   [[nodiscard]] inline std::size_t empty_bytes() const noexcept { return empty_spans_.get() * span_bytes; }
 
-  /// Gives slabs without used slots back to their spans, also those classes hold on to.
-  void drop_empty_slabs() noexcept;
+  /// Empties the depots and gives slabs without used slots back to their spans, also those classes hold on to. Returns
+  /// the first slot a slab would not take.
+  refused_slot drop_empty_slabs() noexcept;
 
   /// Forgets every span and returns them, linked by span::next. Pre: no other call is under way.
   span* clear() noexcept;
@@ -99,12 +112,23 @@ class slab_store {
     mutable small_mutex_for<Threads> lock;
     slab* current ABSL_GUARDED_BY(lock) = nullptr;                         ///< taken from first; in no list
     std::array<slab*, slab::shelves + 1> shelves ABSL_GUARDED_BY(lock){};  ///< last in first out; 0 stays empty
-    std::size_t taken ABSL_GUARDED_BY(lock) = 0;                           ///< slots out
+    mem::depot depot ABSL_GUARDED_BY(lock);
+    std::size_t taken ABSL_GUARDED_BY(lock) = 0;  ///< slots in no slab
     std::size_t slabs ABSL_GUARDED_BY(lock) = 0;
   };
 
   static void lock_classes(void* store) noexcept;
   static void unlock_classes(void* store) noexcept;
+  [[nodiscard]] std::size_t take_from_slabs(class_store& store, std::size_t c, void** out, std::size_t wanted) noexcept
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
+  refused_slot put_into_slabs(class_store& store, std::size_t c, void* const* slots, std::size_t count) noexcept
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
+  [[nodiscard]] bool depot_has_room(const class_store& store, std::size_t c, std::size_t count) const noexcept
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
+  refused_slot empty_depot(class_store& store, std::size_t c) noexcept;
+  [[nodiscard]] void* remove_piece(class_store& store) noexcept;
+  [[nodiscard]] void* take_piece() noexcept;
+  void put_piece(void* piece) noexcept;
   [[nodiscard]] slab* make_slab(std::size_t c) noexcept;
   [[nodiscard]] span*& list_of(const span* s) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(span_lock_);
   [[nodiscard]] slab* next_slab(class_store& store, std::size_t c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
@@ -119,7 +143,8 @@ class slab_store {
   span* full_ ABSL_GUARDED_BY(span_lock_) = nullptr;     ///< all
   std::size_t spans_ ABSL_GUARDED_BY(span_lock_) = 0;
   tally<Threads> empty_spans_;
-  span_table table_;  ///< changed under span_lock_, and only when checked
+  tally<Threads> in_depots_;  ///< bytes of slots
+  span_table table_;          ///< changed under span_lock_, and only when checked
   std::array<class_store, size_class::count> classes_;
   platform::fork_hook around_fork_;  ///< takes the locks of all classes; made after span_lock_, so before it
 };

@@ -32,6 +32,10 @@ class thread_cache {
     void** limit;  ///< last place in use; the null when the limit is 0
   };
 
+ private:
+  std::array<magazine, size_class::count> magazines_;  // first: no offset to add on the hot path
+
+ public:
   /// Most slots of class `c` a thread may keep: 16 KiB worth, at least 8, at most 128.
   [[nodiscard]] static inline constexpr std::size_t capacity(std::size_t c) noexcept {
     return std::clamp<std::size_t>((std::size_t{16} << 10) / size_class::bytes(c), 8, 128);
@@ -99,18 +103,21 @@ class thread_cache {
     return victim_;
   }
 
+  // Two sums rather than one that goes up and down: each waits for its own last store only.
   inline void handed_out(std::size_t bytes) noexcept {
-    add(live_, bytes);
+    add(handed_out_, bytes);
     add(allocations_, 1);
   }
   inline void taken_back(std::size_t bytes) noexcept {
-    add(live_, std::size_t{0} - bytes);
+    add(taken_back_, bytes);
     add(deallocations_, 1);
   }
 
   /// Bytes this thread handed out, less those it took back: modulo 2^64, since what one thread hands out another may
   /// take back.
-  [[nodiscard]] inline std::size_t live() const noexcept { return live_.load(std::memory_order_relaxed); }
+  [[nodiscard]] inline std::size_t live() const noexcept {
+    return handed_out_.load(std::memory_order_relaxed) - taken_back_.load(std::memory_order_relaxed);
+  }
   [[nodiscard]] inline std::size_t allocations() const noexcept { return allocations_.load(std::memory_order_relaxed); }
   [[nodiscard]] inline std::size_t deallocations() const noexcept {
     return deallocations_.load(std::memory_order_relaxed);
@@ -129,10 +136,10 @@ class thread_cache {
     counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
 
-  std::atomic<std::size_t> live_{0};
+  std::atomic<std::size_t> handed_out_{0};  ///< bytes
+  std::atomic<std::size_t> taken_back_{0};  ///< bytes
   std::atomic<std::size_t> allocations_{0};
   std::atomic<std::size_t> deallocations_{0};
-  std::array<magazine, size_class::count> magazines_;
 
   // What only misses look at.
   struct temper {

@@ -56,6 +56,15 @@ class tally {
       value_ = n;
     }
   }
+  /// Sets it to `wanted` if it is `seen`; else false, with `seen` as it is now.
+  [[nodiscard]] inline bool exchange_if(std::size_t& seen, std::size_t wanted) noexcept {
+    if constexpr (Threads == threads::any) {
+      return value_.compare_exchange_weak(seen, wanted, std::memory_order_relaxed);
+    } else {
+      value_ = wanted;
+      return true;
+    }
+  }
   /// Sets it to `n` if that is more; returns what it is then.
   inline std::size_t raise(std::size_t n) noexcept {
     std::size_t seen = get();

@@ -6,6 +6,8 @@ export import :borrowed_resource;
 export import :heap_resource;
 export import :layer;
 export import :ledger;
+export import :limit_adaptor;
+export import :locked_adaptor;
 export import :misuse;
 export import :named_cache;
 export import :object_pool;

@@ -64,8 +64,10 @@ struct slab_options {
       ///< slab has more than 1024 blocks
   std::size_t cache_bytes = std::size_t{8} << 20;  ///< of free blocks that a thread keeps at most. How they are shared
                                                    ///< out among the classes follows their use
+  std::size_t depot_bytes = std::size_t{8} << 20;  ///< of free blocks that pass from thread to thread without going
+                                                   ///< back to their slabs, at most; of one size 1 MiB
   std::size_t keep_empty = std::size_t{64} << 20;  ///< bytes; spans without slabs kept back from upstream
-  std::size_t keep_large = std::size_t{4} << 20;   ///< bytes; large blocks kept back from upstream
+  std::size_t keep_large = std::size_t{32} << 20;  ///< bytes; large blocks kept back from upstream
   bool checks = false;                             ///< a second deallocation, another size and a foreign address are
                                                    ///< reported at once, and nothing is changed by them, at a few times
                                                    ///< the price. Up to 128 GiB of spans: foreign addresses beyond are
@@ -107,7 +109,9 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
       : base(options.name, upstream),
         upstream_(upstream),
         options_(valid(options)),
-        slabs_({.units = options.slab_bytes / mem::unit_bytes, .checked = options.checks},
+        slabs_({.units = options.slab_bytes / mem::unit_bytes,
+                .checked = options.checks,
+                .depot_bytes = options.depot_bytes},
                {.bytes = options.cache_bytes}) {}
 
   ~slab_resource() override { release(); }
@@ -137,21 +141,21 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   using large_blocks = mem::large_blocks<Threads>;
 
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    const std::size_t size = mem::size_class::aligned(bytes, alignment);
-    if (bytes > options_.largest || size > options_.largest) [[unlikely]] {
-      return allocate_large(bytes, alignment);
+    const std::size_t last = mem::size_class::last_byte(bytes, alignment);
+    if (last >= options_.largest) [[unlikely]] {
+      return bytes != 0 ? allocate_large(bytes, alignment) : allocate_nothing(alignment);
     }
-    const std::size_t c = mem::size_class::of(size);
+    const std::size_t c = mem::size_class::with(last);
     void* const block = slabs_.allocate(c, bytes);
     return block != nullptr ? block : refill(c, bytes);
   }
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
-    const std::size_t size = mem::size_class::aligned(bytes, alignment);
-    if (bytes > options_.largest || size > options_.largest) [[unlikely]] {
-      return deallocate_large(p, bytes);
+    const std::size_t last = mem::size_class::last_byte(bytes, alignment);
+    if (last >= options_.largest) [[unlikely]] {
+      return bytes != 0 ? deallocate_large(p, bytes) : deallocate_nothing(p, alignment);
     }
-    const std::size_t c = mem::size_class::of(size);
+    const std::size_t c = mem::size_class::with(last);
     if (!slabs_.deallocate(c, p, bytes)) [[unlikely]] {
       flush(c, p, bytes);
     }
@@ -164,6 +168,8 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
 
   [[nodiscard, gnu::noinline]] void* refill(std::size_t c, std::size_t bytes);
   [[gnu::noinline]] void flush(std::size_t c, void* p, std::size_t bytes) noexcept;
+  [[nodiscard, gnu::noinline]] void* allocate_nothing(std::size_t alignment);
+  [[gnu::noinline]] void deallocate_nothing(void* p, std::size_t alignment) noexcept;
   [[nodiscard, gnu::noinline]] void* allocate_large(std::size_t bytes, std::size_t alignment);
   [[gnu::noinline]] void deallocate_large(void* p, std::size_t bytes) noexcept;
   void add_span(bool touched);
@@ -190,12 +196,12 @@ slab_resource(Upstream*, slab_options<Threads>) -> slab_resource<Upstream, Threa
 template <class Upstream, threads Threads>
 statistics slab_resource<Upstream, Threads>::stats() const noexcept {
   const auto small = slabs_.count();
-  const std::size_t spans = slabs_.store().counters().span_bytes;
+  const mem::slab_counters store = slabs_.store().counters();
   const auto large = large_.count();
   statistics figures = large_ledger_.figures();
-  figures.upstream = spans + large.live + large.kept;
-  figures.overhead =
-      spans / mem::span_bytes * mem::span::head_units * mem::unit_bytes + small.caches + large.live - figures.live;
+  figures.upstream = store.span_bytes + large.live + large.kept;
+  figures.overhead = store.span_bytes / mem::span_bytes * mem::span::head_units * mem::unit_bytes + store.depot_bytes +
+                     small.caches + large.live - figures.live;
   figures.live += small.live;
   figures.peak = peak_.raise(figures.live);
   figures.live_blocks += small.allocations - small.deallocations;
@@ -273,6 +279,19 @@ void slab_resource<Upstream, Threads>::flush(std::size_t c, void* p, std::size_t
   if (slabs_.store().empty_bytes() > keep) {
     give_back_spans(std::max(keep, slabs_.store().counters().span_bytes / 8));
   }
+}
+
+// Zero bytes get what one byte of that alignment would, but for the figures.
+template <class Upstream, threads Threads>
+void* slab_resource<Upstream, Threads>::allocate_nothing(std::size_t alignment) {
+  const std::size_t last = mem::size_class::last_byte(1, alignment);
+  return last < options_.largest ? refill(mem::size_class::with(last), 0) : allocate_large(0, alignment);
+}
+
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::deallocate_nothing(void* p, std::size_t alignment) noexcept {
+  const std::size_t last = mem::size_class::last_byte(1, alignment);
+  last < options_.largest ? flush(mem::size_class::with(last), p, 0) : deallocate_large(p, 0);
 }
 
 template <class Upstream, threads Threads>

@@ -19,6 +19,9 @@ import strata.mem;
 /// wait for it and share what comes of it, failure included. A cache for a thread, and one to spare, are asked for when
 /// there was a slot; without them all works, slower.
 ///
+/// Upstream may let the program come back here while a chunk is got: what comes back then is taken; a request that finds
+/// nothing free fails, and trim() gives nothing back.
+///
 /// Chunks go back by trim() and release(). Thread class of mem::cached_slots; release() is for when no other call is
 /// under way.
 export namespace strata::pmr {
@@ -79,7 +82,7 @@ class slot_supply {
   void equip() noexcept;
   [[nodiscard]] void* obtain(std::size_t bytes, std::size_t alignment);
   void give_back(void* p, std::size_t bytes, std::size_t alignment) noexcept;
-  [[noreturn]] void share_failure() const;
+  void wait_for(mem::growth::moment seen);
 
   const char* const name_;
   Upstream* const upstream_;
@@ -113,7 +116,7 @@ void* slot_supply<Upstream, Threads>::refill(std::size_t bytes) {
     }
     try {
       if (growth_.under_way(seen)) {
-        if (!growth_.wait(seen)) share_failure();
+        wait_for(seen);
       } else if (growth_.begin(seen)) {
         grow();
       }
@@ -174,7 +177,7 @@ void slot_supply<Upstream, Threads>::expand(std::size_t n) {
   for (std::size_t added = 0; added < n;) {
     const mem::growth::moment seen = growth_.now();
     if (growth_.under_way(seen)) {
-      if (!growth_.wait(seen)) share_failure();
+      wait_for(seen);
     } else if (growth_.begin(seen)) {
       grow();
       added += shape().slots;
@@ -185,6 +188,7 @@ void slot_supply<Upstream, Threads>::expand(std::size_t n) {
 template <class Upstream, mem::threads Threads>
 std::size_t slot_supply<Upstream, Threads>::trim() noexcept {
   slots_.drain();
+  if (growth_.is_mine()) return 0;
   for (;;) {
     const mem::growth::moment seen = growth_.now();
     if (growth_.under_way(seen)) {
@@ -246,10 +250,15 @@ void slot_supply<Upstream, Threads>::give_back(void* p, std::size_t bytes, std::
   upstream_->deallocate(p, bytes, alignment);
 }
 
+// Shares what comes of another thread's turn, failure included. In the turn of this very thread, which upstream has let
+// back in, nothing comes of waiting.
 template <class Upstream, mem::threads Threads>
-void slot_supply<Upstream, Threads>::share_failure() const {
-  throw allocation_error(name_, shape().slot_bytes, shape().alignment(),
-                         "the thread that was to get a chunk for all who waited got none");
+void slot_supply<Upstream, Threads>::wait_for(mem::growth::moment seen) {
+  const auto fail = [this](const char* reason) {
+    throw allocation_error(name_, shape().slot_bytes, shape().alignment(), reason);
+  };
+  if (growth_.is_mine()) fail("none is free, and this very thread is getting a chunk");
+  if (!growth_.wait(seen)) fail("the thread that was to get a chunk for all who waited got none");
 }
 
 template <class Upstream, mem::threads Threads>

@@ -42,8 +42,22 @@ concept layered_entry =
 template <class Layer>
 concept locking = requires { requires Layer::is_lock; };
 
-// What stands on `Below`, lowest first. `Locked`: something below is a lock.
-template <bool Locked, class Below, class... Entries>
+template <class Layer>
+concept asking = requires { requires Layer::asks_program; };
+
+// What is known of everything below.
+struct ground {
+  bool locked = false;  ///< something is a lock
+  bool asking = false;  ///< something may call the program
+};
+
+template <class Layer>
+inline constexpr ground ground_over(ground below) {
+  return {.locked = below.locked || locking<Layer>, .asking = below.asking || asking<Layer>};
+}
+
+// What stands on `Below`, lowest first.
+template <ground Ground, class Below, class... Entries>
 class tower {
  public:
   inline explicit tower(Below* below) noexcept : below_(below) {}
@@ -55,8 +69,8 @@ class tower {
   Below* below_;
 };
 
-template <bool Locked, class Below, class Entry, class... Entries>
-class tower<Locked, Below, Entry, Entries...> {
+template <ground Ground, class Below, class Entry, class... Entries>
+class tower<Ground, Below, Entry, Entries...> {
   static_assert(
       !source_entry<Entry>,
       "strata::pmr::stack: only the first entry may be a source; a source above another layer would never ask it");
@@ -69,7 +83,10 @@ class tower<Locked, Below, Entry, Entries...> {
   static_assert(layered<layer_type>, "strata::pmr::stack: layer_over must name a layer that states its facts");
   static_assert(!(locking<layer_type> && Below::thread_safe),
                 "strata::pmr::stack: what lies below this lock is thread safe already; leave the lock out");
-  static_assert(!(Locked && !layer_type::thread_safe),
+  static_assert(!(locking<layer_type> && Ground.asking),
+                "strata::pmr::stack: a layer below this lock may call the program, which could not come back in; put "
+                "relieved_limit{} above the lock");
+  static_assert(!(Ground.locked && !layer_type::thread_safe),
                 "strata::pmr::stack: a layer that is not thread safe stands above the lock, which then guards nothing; "
                 "move the lock "
                 "above it");
@@ -92,7 +109,7 @@ class tower<Locked, Below, Entry, Entries...> {
 
  private:
   layer_type here_;
-  tower<Locked || locking<layer_type>, layer_type, Entries...> above_;
+  tower<ground_over<layer_type>(Ground), layer_type, Entries...> above_;
 };
 
 // A first entry that is no source still needs a type, so that the sentence below is all the compiler says.
@@ -118,7 +135,7 @@ class stack final : public direct_layer<stack<First, Entries...>> {
 
   using base = direct_layer<stack<First, Entries...>>;
   using source_type = typename source_of<First>::type;
-  using tower_type = tower<locking<source_type>, source_type, Entries...>;
+  using tower_type = tower<ground_over<source_type>({}), source_type, Entries...>;
 
  public:
   using top_type = std::remove_reference_t<decltype(std::declval<tower_type&>().top())>;

@@ -4,7 +4,6 @@
 // for every size and alignment the class size is a multiple of the alignment (exhaustive).
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstddef>
 
 import strata.mem;
@@ -13,11 +12,11 @@ namespace strata::mem {
 namespace {
 
 TEST(SizeClass, HoldsEverySizeInTheSmallestClassThereIs) {
-  for (std::size_t bytes = 0; bytes <= size_class::largest; ++bytes) {
+  for (std::size_t bytes = 1; bytes <= size_class::largest; ++bytes) {
     const std::size_t c = size_class::of(bytes);
     ASSERT_LT(c, size_class::count);
     ASSERT_GE(size_class::bytes(c), bytes);
-    if (c > 0) ASSERT_LT(size_class::bytes(c - 1), std::max<std::size_t>(bytes, 1));
+    if (c > 0) ASSERT_LT(size_class::bytes(c - 1), bytes);
   }
 }
 
@@ -36,13 +35,21 @@ TEST(SizeClass, WastesNoMoreThanStated) {
 
 TEST(SizeClass, IsAMultipleOfTheAlignmentOfEveryRequest) {
   for (std::size_t alignment = 1; alignment <= size_class::largest; alignment *= 2) {
-    for (std::size_t bytes = 0; bytes <= size_class::largest; ++bytes) {
-      const std::size_t asked = size_class::aligned(bytes, alignment);
-      if (asked > size_class::largest) continue;
-      const std::size_t got = size_class::bytes(size_class::of(asked));
+    for (std::size_t bytes = 1; bytes <= size_class::largest; ++bytes) {
+      const std::size_t last = size_class::last_byte(bytes, alignment);
+      if (last >= size_class::largest) continue;
+      const std::size_t got = size_class::bytes(size_class::with(last));
       ASSERT_GE(got, bytes);
       ASSERT_EQ(got % alignment, 0U) << bytes << " aligned to " << alignment;
     }
+  }
+}
+
+TEST(SizeClass, HasNoneForNothingNorForMoreThanTheLargest) {
+  for (std::size_t alignment = 1; alignment != 0; alignment *= 2) {
+    EXPECT_GE(size_class::last_byte(0, alignment), size_class::largest);
+    EXPECT_GE(size_class::last_byte(size_class::largest + 1, alignment), size_class::largest);
+    EXPECT_GE(size_class::last_byte(~std::size_t{0}, alignment), size_class::largest);
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: slots of all classes are owned once (random model); a store without spans says so and goes on once it has
-// one; an emptied slab's units serve another class; counters agree with check() at every step; what is not a slot or is
+// one; what is kept comes out first, is limited by class and in all, and what is wrong with it shows when it leaves;
+// an emptied slab's units serve another class; counters agree with check() at every step; what is not a slot or is
 // free is left out and named; four threads taking and putting batches own each slot once.
 #include <gtest/gtest.h>
 
@@ -88,6 +89,58 @@ TEST_F(SlabStore, LeavesOutWhatItCannotTakeBackAndNamesTheFirst) {
   EXPECT_EQ(store->put(4, &c, 1).slot, nullptr);
 }
 
+TEST_F(SlabStore, HandsOutWhatItKeptBeforeWhatLiesInSlabs) {
+  store->add_span(memory.get());
+  std::vector<void*> slots(100);
+  ASSERT_EQ(store->take(3, slots.data(), 100), 100U);
+  std::shuffle(slots.begin(), slots.end(), std::mt19937_64(3));
+  EXPECT_EQ(store->keep(3, slots.data(), 100).slot, nullptr);
+  EXPECT_EQ(store->counters().depot_slots, 100U);
+  EXPECT_EQ(store->counters().slots, 0U);
+  EXPECT_GT(store->counters().depot_bytes, 0U);
+  EXPECT_EQ(store->check(), nullptr);
+  std::vector<void*> again(120);
+  ASSERT_EQ(store->take(3, again.data(), 120), 120U);
+  EXPECT_TRUE(std::equal(slots.begin(), slots.end(), again.begin()));
+  EXPECT_EQ(store->counters().slots, 120U);
+  EXPECT_EQ(store->keep(3, again.data(), 120).slot, nullptr);
+  EXPECT_EQ(store->drop_empty_slabs().slot, nullptr);
+  EXPECT_EQ(store->counters().depot_slots, 0U);
+  EXPECT_EQ(store->counters().depot_bytes, 0U);
+  EXPECT_EQ(store->counters().slabs, 0U);
+}
+
+TEST_F(SlabStore, KeepsNoMoreThanItIsToldOfAllClassesAndOfOne) {
+  constexpr std::size_t most = 3 * store_type::class_depot_bytes / 2;
+  store = std::make_unique<store_type>(slab_plan{.depot_bytes = most});
+  for (int i = 0; i < 3; ++i) store->add_span(memory.get());
+  const std::size_t classes[] = {size_class::of(1000), size_class::of(2000)};
+  std::size_t kept = 0;
+  for (const std::size_t c : classes) {
+    std::vector<void*> slots(2 * store_type::class_depot_bytes / size_class::bytes(c));
+    ASSERT_EQ(store->take(c, slots.data(), slots.size()), slots.size());
+    const std::size_t before = store->counters().depot_slots;
+    for (void*& slot : slots) EXPECT_EQ(store->keep(c, &slot, 1).slot, nullptr);
+    const std::size_t bytes = (store->counters().depot_slots - before) * size_class::bytes(c);
+    EXPECT_LE(bytes, store_type::class_depot_bytes);
+    kept += bytes;
+    EXPECT_LE(kept, most);
+    EXPECT_EQ(store->counters().slots, 0U);
+    EXPECT_EQ(store->check(), nullptr);
+  }
+  EXPECT_GT(kept, most - 4096);
+}
+
+TEST_F(SlabStore, NamesWhatWasKeptTwiceWhenItReturnsToItsSlab) {
+  void* const a = one(3);
+  void* const twice[] = {a, a};
+  EXPECT_EQ(store->keep(3, twice, 2).slot, nullptr);
+  const refused_slot refused = store->drop_empty_slabs();
+  EXPECT_EQ(refused.slot, a);
+  EXPECT_EQ(refused.fault, slab_fault::already_free);
+  EXPECT_EQ(store->check(), nullptr);
+}
+
 TEST_F(SlabStore, OwnsEachSlotOnceUnderRandomBatches) {
   const std::uint64_t seed = 4711;
   SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -117,7 +170,7 @@ TEST_F(SlabStore, OwnsEachSlotOnceUnderRandomBatches) {
       live.pop_back();
       owned.erase(slot);
       bytes -= size_class::bytes(cls);
-      ASSERT_EQ(store->put(cls, &slot, 1).slot, nullptr);
+      ASSERT_EQ((random() % 2 == 0 ? store->put(cls, &slot, 1) : store->keep(cls, &slot, 1)).slot, nullptr);
     }
     ASSERT_EQ(store->counters().slots, live.size());
     ASSERT_EQ(store->counters().slot_bytes, bytes);
@@ -144,7 +197,7 @@ TEST_F(SlabStore, FourThreadsOwnEachSlotOnce) {
         for (std::size_t i = 0; i < got; ++i) {
           if (*static_cast<unsigned*>(batch[i]) != t) shared = true;
         }
-        if (store->put(c, batch, got).slot != nullptr) shared = true;
+        if ((round % 2 == 0 ? store->put(c, batch, got) : store->keep(c, batch, got)).slot != nullptr) shared = true;
       }
     });
   }

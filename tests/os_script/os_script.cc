@@ -7,6 +7,9 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -125,12 +128,12 @@ using strata::test::scripted;
   static_assert(true)
 
 // A call that returns its error.
-#define STRATA_WRAP_RETURNED(symbol, parameters, arguments)                 \
-  extern "C" int __real_##symbol parameters;                                \
-  STRATA_WRAPPER int __wrap_##symbol parameters {                           \
-    if (const int code = scripted(os_call::symbol); code != 0) return code; \
-    return __real_##symbol arguments;                                       \
-  }                                                                         \
+#define STRATA_WRAP_RETURNED(symbol, call, parameters, arguments)         \
+  extern "C" int __real_##symbol parameters;                              \
+  STRATA_WRAPPER int __wrap_##symbol parameters {                         \
+    if (const int code = scripted(os_call::call); code != 0) return code; \
+    return __real_##symbol arguments;                                     \
+  }                                                                       \
   static_assert(true)
 
 // NOLINTBEGIN(bugprone-reserved-identifier): the linker gives these names.
@@ -166,6 +169,31 @@ STRATA_WRAPPER int __wrap_munmap(void* address, std::size_t bytes) {
 
 STRATA_WRAP(int, mprotect, mprotect, (void* address, std::size_t bytes, int protection), (address, bytes, protection));
 STRATA_WRAP(int, madvise, madvise, (void* address, std::size_t bytes, int advice), (address, bytes, advice));
+STRATA_WRAP(int, mlock, mlock, (const void* address, std::size_t bytes), (address, bytes));
+STRATA_WRAP(int, mlock2, mlock2, (const void* address, std::size_t bytes, unsigned flags), (address, bytes, flags));
+STRATA_WRAP(int, munlock, munlock, (const void* address, std::size_t bytes), (address, bytes));
+STRATA_WRAP(int, shmget, shmget, (key_t key, std::size_t bytes, int flags), (key, bytes, flags));
+STRATA_WRAP(int, shmdt, shmdt, (const void* address), (address));
+STRATA_WRAP(int, shmctl, shmctl, (int id, int command, shmid_ds* buffer), (id, command, buffer));
+STRATA_WRAP(int, shm_open, shm_open, (const char* name, int flags, mode_t mode), (name, flags, mode));
+STRATA_WRAP(int, shm_unlink, shm_unlink, (const char* name), (name));
+STRATA_WRAP(int, memfd_create, memfd_create, (const char* name, unsigned flags), (name, flags));
+STRATA_WRAP(int, ftruncate, ftruncate, (int fd, off_t bytes), (fd, bytes));
+STRATA_WRAP(int, ftruncate64, ftruncate, (int fd, off_t bytes), (fd, bytes));
+STRATA_WRAP(int, fstat, fstat, (int fd, struct stat* known), (fd, known));
+STRATA_WRAP(int, fstat64, fstat, (int fd, struct stat64* known), (fd, known));
+STRATA_WRAP(int, fstatvfs, fstatvfs, (int fd, struct statvfs* place), (fd, place));
+STRATA_WRAP(int, fstatvfs64, fstatvfs, (int fd, struct statvfs64* place), (fd, place));
+
+extern "C" void* __real_shmat(int, const void*, int);
+STRATA_WRAPPER void* __wrap_shmat(int id, const void* address, int flags) {
+  if (const int code = scripted(os_call::shmat); code != 0) {
+    errno = code;
+    return MAP_FAILED;  // (void*)-1, as of shmat
+  }
+  return __real_shmat(id, address, flags);
+}
+
 STRATA_WRAP(long, sysconf, sysconf, (int what), (what));
 STRATA_WRAP(int, sysinfo, sysinfo, (struct sysinfo * info), (info));
 STRATA_WRAP(int, sched_getaffinity, sched_getaffinity, (pid_t thread, std::size_t bytes, cpu_set_t* cpus),
@@ -218,7 +246,42 @@ STRATA_WRAP_OPEN(open64);
 STRATA_WRAP_WORDS(long, syscall, long);
 STRATA_WRAP_WORDS(int, prctl, int);
 
-STRATA_WRAP_RETURNED(pthread_key_create, (pthread_key_t * key, void (*destructor)(void*)), (key, destructor));
-STRATA_WRAP_RETURNED(pthread_setspecific, (pthread_key_t key, const void* value), (key, value));
-STRATA_WRAP_RETURNED(pthread_atfork, (void (*prepare)(), void (*parent)(), void (*child)()), (prepare, parent, child));
+#define STRATA_WRAP_FCNTL(symbol)                                \
+  extern "C" int __real_##symbol(int, int, ...);                 \
+  STRATA_WRAPPER int __wrap_##symbol(int fd, int command, ...) { \
+    std::va_list rest;                                           \
+    va_start(rest, command);                                     \
+    const unsigned long argument = va_arg(rest, unsigned long);  \
+    va_end(rest);                                                \
+    if (const int code = scripted(os_call::fcntl); code != 0) {  \
+      errno = code;                                              \
+      return -1;                                                 \
+    }                                                            \
+    return __real_##symbol(fd, command, argument);               \
+  }                                                              \
+  static_assert(true)
+
+STRATA_WRAP_FCNTL(fcntl);
+STRATA_WRAP_FCNTL(fcntl64);
+
+extern "C" int __real_ioctl(int, unsigned long, ...);
+STRATA_WRAPPER int __wrap_ioctl(int fd, unsigned long request, ...) {
+  std::va_list rest;
+  va_start(rest, request);
+  const unsigned long argument = va_arg(rest, unsigned long);
+  va_end(rest);
+  if (const int code = scripted(os_call::ioctl); code != 0) {
+    errno = code;
+    return -1;
+  }
+  return __real_ioctl(fd, request, argument);
+}
+
+STRATA_WRAP_RETURNED(pthread_key_create, pthread_key_create, (pthread_key_t * key, void (*destructor)(void*)),
+                     (key, destructor));
+STRATA_WRAP_RETURNED(pthread_setspecific, pthread_setspecific, (pthread_key_t key, const void* value), (key, value));
+STRATA_WRAP_RETURNED(pthread_atfork, pthread_atfork, (void (*prepare)(), void (*parent)(), void (*child)()),
+                     (prepare, parent, child));
+STRATA_WRAP_RETURNED(posix_fallocate, posix_fallocate, (int fd, off_t from, off_t bytes), (fd, from, bytes));
+STRATA_WRAP_RETURNED(posix_fallocate64, posix_fallocate, (int fd, off_t from, off_t bytes), (fd, from, bytes));
 // NOLINTEND(bugprone-reserved-identifier)

@@ -10,9 +10,12 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
@@ -48,6 +51,7 @@ void nothing() {}
 std::vector<sample> samples() {
   static void* const page = map_page();
   static const int root = ::open("/", O_RDONLY | O_DIRECTORY);
+  static const int object = ::memfd_create("os_script_test", MFD_CLOEXEC);
   static pthread_key_t key;
   static const bool made = ::pthread_key_create(&key, nullptr) == 0;
   EXPECT_TRUE(made);
@@ -56,6 +60,37 @@ std::vector<sample> samples() {
       {os_call::munmap, [] { return told(::munmap(page, 0) < 0 && errno == EINVAL ? 0 : -1); }},
       {os_call::mprotect, [] { return told(::mprotect(page, kPage, PROT_READ | PROT_WRITE)); }},
       {os_call::madvise, [] { return told(::madvise(page, kPage, MADV_NORMAL)); }},
+      {os_call::ioctl,
+       [] {
+         int waiting = 0;
+         static const int zero = ::open("/dev/zero", O_RDONLY | O_CLOEXEC);
+         return told(::ioctl(zero, FIONREAD, &waiting) < 0 && errno == ENOTTY ? 0 : -1);
+       }},
+      {os_call::mlock, [] { return told(::mlock(page, kPage)); }},
+      {os_call::mlock2, [] { return told(::mlock2(page, kPage, 0)); }},
+      {os_call::munlock, [] { return told(::munlock(page, kPage)); }},
+      {os_call::shmget, [] { return told(::shmget(IPC_PRIVATE, 0, IPC_CREAT) < 0 && errno == EINVAL ? 0 : -1); }},
+      {os_call::shmat, [] { return told(::shmat(-1, nullptr, 0) == MAP_FAILED && errno == EINVAL ? 0 : -1); }},
+      {os_call::shmdt, [] { return told(::shmdt(page) < 0 && errno == EINVAL ? 0 : -1); }},
+      {os_call::shmctl, [] { return told(::shmctl(-1, IPC_RMID, nullptr) < 0 && errno == EINVAL ? 0 : -1); }},
+      {os_call::shm_open,
+       [] { return told(::shm_open("/strata-no-such-object", O_RDWR, 0) < 0 && errno == ENOENT ? 0 : -1); }},
+      {os_call::shm_unlink,
+       [] { return told(::shm_unlink("/strata-no-such-object") < 0 && errno == ENOENT ? 0 : -1); }},
+      {os_call::memfd_create, [] { return told(::memfd_create("test", ~0U) < 0 && errno == EINVAL ? 0 : -1); }},
+      {os_call::ftruncate, [] { return told(::ftruncate(object, kPage)); }},
+      {os_call::posix_fallocate, [] { return ::posix_fallocate(object, 0, kPage); }},
+      {os_call::fstat,
+       [] {
+         struct stat known{};
+         return told(::fstat(object, &known));
+       }},
+      {os_call::fstatvfs,
+       [] {
+         struct statvfs place{};
+         return told(::fstatvfs(object, &place));
+       }},
+      {os_call::fcntl, [] { return told(::fcntl(object, F_GETFD)); }},
       {os_call::prctl, [] { return told(::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)); }},
       {os_call::syscall, [] { return told(::syscall(SYS_getpid)); }},
       {os_call::sysconf, [] { return told(::sysconf(_SC_PAGESIZE)); }},

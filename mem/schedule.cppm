@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <atomic>
+#include <cstdint>
+
+export module strata.mem:schedule;
+
+/// Places between two critical sections, named so that a test can have another thread come just there.
+///
+/// Built with STRATA_SCHEDULE, as the sanitizer configurations are, reached() calls what a test has set; otherwise it is
+/// nothing. No lock of this floor is held at any of these places, but the registry's while a thread that ends hands its
+/// caches over.
+export namespace strata::mem {
+
+enum class moment : std::uint8_t {
+  magazine_dry,     ///< cached_slabs: a thread's magazine is empty, the store was not asked yet
+  magazine_full,    ///< cached_slabs: a magazine is about to grow or to lose its older part
+  cache_made,       ///< cached_slabs: there is a new cache, which is not the thread's yet
+  piece_wanted,     ///< slab_store: the depot has room for a batch, but no piece for it
+  piece_fetched,    ///< slab_store: one was taken for it
+  surplus_removed,  ///< slab_store: a piece is in nobody's books
+  span_wanted,      ///< cached_slabs: the store is empty, the layer above will add a span
+  thread_ending,    ///< cache_registry: a thread's caches are about to be retired
+  owner_ending,     ///< cache_registry: an owner's caches are about to be taken from their threads
+};
+
+#ifdef STRATA_SCHEDULE
+/// What a test wants called, or null.
+inline constinit std::atomic<void (*)(moment)> schedule{nullptr};
+inline void reached(moment m) noexcept {
+  if (auto* const call = schedule.load(std::memory_order_acquire); call != nullptr) call(m);
+}
+#else
+inline constexpr void reached(moment /*m*/) noexcept {}
+#endif
+
+}  // namespace strata::mem
