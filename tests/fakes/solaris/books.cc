@@ -97,6 +97,11 @@ bool covered(std::uintptr_t begin, std::uintptr_t end) {
   return false;
 }
 
+bool is_free(std::uintptr_t begin, std::uintptr_t end) {
+  const region* const next = first_ending_after(begin);
+  return next == regions + count || next->begin >= end;
+}
+
 bool has_room() {
   if (count + 3 < kMost) return true;
   errno = ENOMEM;

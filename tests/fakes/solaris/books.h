@@ -51,6 +51,9 @@ slice cut_out(std::uintptr_t begin, std::uintptr_t end);
 /// Whether every byte of the range is in some region.
 bool covered(std::uintptr_t begin, std::uintptr_t end);
 
+/// Whether no byte of it is.
+bool is_free(std::uintptr_t begin, std::uintptr_t end);
+
 /// Whether the range meets an ISM or DISM attachment without holding all of it. (shm.cc)
 bool cuts_an_attachment(std::uintptr_t begin, std::uintptr_t end);
 

@@ -58,6 +58,7 @@ int memory_file(std::size_t bytes) {
   return fd;
 }
 
+int fallocate_file(int fd, std::int64_t offset, std::int64_t bytes) { return ::posix_fallocate(fd, offset, bytes); }
 void close_file(int fd) { ::close(fd); }
 int named_open(const char* name, int flags, unsigned mode) { return ::shm_open(name, flags, mode); }
 int named_unlink(const char* name) { return ::shm_unlink(name); }

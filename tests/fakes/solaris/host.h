@@ -22,6 +22,7 @@ bool wipe_on_fork(void* address, std::size_t bytes);
 bool resident(void* address, std::size_t bytes, unsigned char* pages);
 
 int memory_file(std::size_t bytes);  // a descriptor, -1; grown to `bytes`, all of it there
+int fallocate_file(int fd, std::int64_t offset, std::int64_t bytes);  // returns its error
 void close_file(int fd);
 int named_open(const char* name, int flags, unsigned mode);
 int named_unlink(const char* name);

@@ -2,6 +2,7 @@
 //
 // The calls of <sys/mman.h> on private and shared mappings: P-S-10…25, 40…42.
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -112,8 +113,12 @@ caddr_t mmap(caddr_t address, size_t bytes, int protection, int flags, int fd, o
   }
 
   if (fresh.reserved && fake::swap_left() < whole) return refuse_map(EAGAIN);
-  for (std::size_t attempt = 0; attempt != 16; ++attempt) {
-    fresh.begin = fake::place(whole, alignment, attempt);
+  // An address without MAP_FIXED is a wish, granted when the range is free.
+  bool wished = !align && address != nullptr && number(address) % page() == 0;
+  for (std::size_t attempt = 0; attempt != 16; ++attempt, wished = false) {
+    const bool grant =
+        wished && number(address) + whole > number(address) && fake::is_free(number(address), number(address) + whole);
+    fresh.begin = grant ? number(address) : fake::place(whole, alignment, attempt);
     if (fresh.begin == 0) return refuse_map(ENOMEM);
     fresh.end = fresh.begin + whole;
     void* const at = reinterpret_cast<void*>(fresh.begin);
@@ -333,4 +338,10 @@ int shm_open(const char* name, int flags, mode_t mode) {
 int shm_unlink(const char* name) {
   const books_lock lock;
   return fake::fails("shm_unlink") ? -1 : fake::host::named_unlink(name);
+}
+
+int posix_fallocate(int fd, off_t offset, off_t bytes) {
+  const books_lock lock;
+  if (fake::fails("posix_fallocate")) return errno;
+  return machine().tmpfs_allocates ? fake::host::fallocate_file(fd, offset, bytes) : EINVAL;
 }

@@ -4,6 +4,8 @@
 
 #include <sys/types.h>
 
+#include "solaris_symbol.h"
+
 // Values of the machine: open() and its relatives are the C library's.
 #define O_RDONLY 00
 #define O_WRONLY 01
@@ -21,7 +23,7 @@
 extern "C" {
 int open(const char* name, int flags, ...);
 int fcntl(int fd, int command, ...);
-int posix_fallocate(int fd, off_t offset, off_t bytes);
+int posix_fallocate(int fd, off_t offset, off_t bytes) STRATA_FAKE_SYMBOL(posix_fallocate);
 }
 
 #endif  // STRATA_FAKE_SOLARIS_FCNTL_H_

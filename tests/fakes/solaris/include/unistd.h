@@ -24,8 +24,13 @@ long sysconf(int what) STRATA_FAKE_SYMBOL(sysconf);
 int close(int fd);
 ssize_t read(int fd, void* buffer, size_t bytes);
 ssize_t write(int fd, const void* buffer, size_t bytes);
+ssize_t pread(int fd, void* buffer, size_t bytes, off_t offset);
+ssize_t pwrite(int fd, const void* buffer, size_t bytes, off_t offset);
 int ftruncate(int fd, off_t bytes) noexcept;
 pid_t getpid(void) noexcept;
+
+// For the C++ library of this machine, whose <atomic> waits with it.
+[[deprecated("Solaris has no such call")]] long syscall(long number, ...) noexcept;
 }
 
 #endif  // STRATA_FAKE_SOLARIS_UNISTD_H_
