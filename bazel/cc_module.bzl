@@ -69,9 +69,10 @@ def _cc_module_impl(ctx):
     compiler = clang(ctx)
     headers = cc_common.merge_cc_infos(cc_infos = [d[CcInfo] for d in ctx.attr.deps]).compilation_context
 
-    # What the module's own units see, and no importer.
+    # What the module's own units see, and no importer's.
+    private = cc_common.merge_cc_infos(cc_infos = [d[CcInfo] for d in ctx.attr.private_deps]).compilation_context
     own_headers = cc_common.merge_cc_infos(
-        cc_infos = [d[CcInfo] for d in ctx.attr.private_deps + ctx.attr.deps],
+        cc_infos = [CcInfo(compilation_context = private), CcInfo(compilation_context = headers)],
     ).compilation_context
     modules, bmis = imported_modules(ctx)
 
@@ -93,7 +94,12 @@ def _cc_module_impl(ctx):
         more_outputs = [bmi],
         inputs = checks,
     )
-    bmis = depset([struct(name = ctx.attr.module, file = bmi, source = ctx.file.interface)], transitive = [bmis])
+    origin = struct(
+        name = ctx.attr.module,
+        file = bmi,
+        sources = tuple([ctx.file.interface] + private.headers.to_list()),
+    )
+    bmis = depset([origin], transitive = [bmis])
     objects = [object] + _compile_all(ctx, compiler, ctx.files.impl, own_headers, bmis)
 
     units = [
