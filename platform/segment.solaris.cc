@@ -74,7 +74,10 @@ mapping attach_aligned(int id, std::size_t bytes, int flags, std::size_t alignme
   for (int attempt = 0; attempt != 16; ++attempt) {
     const mapping place = reserve(room, std::max(alignment, unit));
     if (place.base == nullptr) return place;
-    if (const os_error refused = unmap(place.base, room); refused.failed()) return {nullptr, refused};
+    if (const os_error refused = unmap(place.base, room); refused.failed()) {
+      static_cast<void>(unmap(place.base, room));
+      return {nullptr, refused};
+    }
     got = attach(id, place.base, flags);
     if (got.base != nullptr || got.error.code != EINVAL) break;  // EINVAL: taken
   }

@@ -182,6 +182,11 @@ void* shmat(int id, const void* address, int flags) {
     if (errno != EEXIST) return MAP_FAILED;
     if (chosen) return refuse_attach(EINVAL);  // taken
   }
+  // ISM: every page is there from the first attach on.
+  if (first_ism && !read_only && !fake::host::populate(reinterpret_cast<void*>(begin), bytes)) {
+    fake::host::unmap(reinterpret_cast<void*>(begin), bytes);
+    return refuse_attach(ENOMEM);
+  }
   region fresh{};
   fresh.begin = begin;
   fresh.end = begin + bytes;

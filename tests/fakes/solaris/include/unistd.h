@@ -28,6 +28,9 @@ ssize_t pread(int fd, void* buffer, size_t bytes, off_t offset);
 ssize_t pwrite(int fd, const void* buffer, size_t bytes, off_t offset);
 int ftruncate(int fd, off_t bytes) noexcept;
 pid_t getpid(void) noexcept;
+int chdir(const char* name) noexcept;
+int isatty(int fd) noexcept;
+int rmdir(const char* name) noexcept;
 
 // For the C++ library of this machine, whose <atomic> waits with it.
 [[deprecated("Solaris has no such call")]] long syscall(long number, ...) noexcept;
