@@ -8,6 +8,7 @@ export import :error;
 export import :fork;
 export import :large_page;
 export import :lock;
+export import :machine;
 export import :memory;
 export import :page;
 export import :segment;

@@ -7,6 +7,7 @@
 #include <rctl.h>
 #include <sys/processor.h>
 #include <sys/pset.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -40,6 +41,15 @@ std::uint64_t freemem() {
   return std::min(machine().freemem != 0 ? machine().freemem : fake::host::pages_free(), physmem());
 }
 unsigned processors() { return machine().processors != 0 ? machine().processors : fake::host::processors_online(); }
+
+int answer(const fake::host::room& room, bool memory, struct statvfs* found) {
+  *found = {};
+  found->f_bsize = found->f_frsize = room.unit;
+  found->f_blocks = room.blocks;
+  found->f_bfree = found->f_bavail = room.free;
+  std::strncpy(found->f_basetype, memory ? "tmpfs" : "zfs", sizeof found->f_basetype - 1);
+  return 0;
+}
 
 // --- kstat: a chain of two, the second only with ZFS. One user at a time has it open; each has its own copy there.
 
@@ -215,4 +225,18 @@ int processor_bind(int kind, id_t id, processorid_t processor, processorid_t* pr
   if (kind != P_LWPID || id != static_cast<id_t>(P_MYID) || processor != PBIND_QUERY) return refuse(EINVAL);
   if (previous != nullptr) *previous = machine().bound ? 0 : PBIND_NONE;
   return 0;
+}
+
+int statvfs(const char* path, struct statvfs* found) {
+  const books_lock lock;
+  fake::host::room room;
+  if (fake::fails("statvfs") || !fake::host::room_at(path, room)) return -1;
+  return answer(room, std::strcmp(path, "/tmp") == 0 ? machine().tmp_is_memory : room.is_memory, found);
+}
+
+int fstatvfs(int fd, struct statvfs* found) {
+  const books_lock lock;
+  fake::host::room room;
+  if (fake::fails("fstatvfs") || !fake::host::room_behind(fd, room)) return -1;
+  return answer(room, room.is_memory, found);
 }

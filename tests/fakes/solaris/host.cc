@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,7 +20,23 @@ namespace {
 
 int protection(bool read, bool write) { return (read ? PROT_READ : PROT_NONE) | (write ? PROT_WRITE : PROT_NONE); }
 
+bool tell(int result, const struct statfs& known, room& found) {
+  constexpr auto kTmpfs = 0x01021994;
+  found = {static_cast<std::uint64_t>(known.f_bsize), known.f_blocks, known.f_bfree, known.f_type == kTmpfs};
+  return result == 0;
+}
+
 }  // namespace
+
+bool room_at(const char* place, room& found) {
+  struct statfs known{};
+  return tell(::statfs(place, &known), known, found);
+}
+
+bool room_behind(int fd, room& found) {
+  struct statfs known{};
+  return tell(::fstatfs(fd, &known), known, found);
+}
 
 bool map(void* address, std::size_t bytes, bool read, bool write, sharing how, int fd, std::int64_t offset,
          bool replace) {

@@ -24,6 +24,14 @@ bool resident(void* address, std::size_t bytes, unsigned char* pages);
 int memory_file(std::size_t bytes);  // a descriptor, -1; grown to `bytes`, all of it there
 int fallocate_file(int fd, std::int64_t offset, std::int64_t bytes);  // returns its error
 void close_file(int fd);
+struct room {
+  std::uint64_t unit = 0;
+  std::uint64_t blocks = 0;
+  std::uint64_t free = 0;
+  bool is_memory = false;  // a tmpfs
+};
+bool room_at(const char* place, room& found);
+bool room_behind(int fd, room& found);
 int named_open(const char* name, int flags, unsigned mode);
 int named_unlink(const char* name);
 

@@ -47,6 +47,7 @@ struct settings {
   std::size_t page_size_count = 3;
   std::size_t ism_page = std::size_t{2} << 20;
   bool gives_large_pages = true;  ///< HAT advice is followed
+  bool tmp_is_memory = true;      ///< /tmp is a tmpfs, whatever it is on the machine underneath
   bool tmpfs_allocates = false;   ///< posix_fallocate of shared memory objects; else it is EINVAL
   bool purges = true;             ///< knows MADV_PURGE; Oracle's does not
 };
