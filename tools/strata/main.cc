@@ -16,7 +16,7 @@ ABSL_FLAG(std::string, root, "",
 
 namespace {
 
-constexpr std::string_view kUsage =
+constexpr const char* kUsage =
     "what this machine offers to memory layers.\n\n"
     "  strata meminfo [--json]   memory installed, managed, available; the limit on this process and where it comes\n"
     "                            from; locks; page sizes and pools; large-page modes; file systems in memory; ZFS "
@@ -34,6 +34,6 @@ int main(int argc, char** argv) {
   absl::SetProgramUsageMessage(kUsage);
   const std::vector<char*> words = absl::ParseCommandLine(argc, argv);
   if (words.size() == 2 && std::string_view(words[1]) == "meminfo") return meminfo();
-  std::fprintf(stderr, "strata: %.*s\n", static_cast<int>(kUsage.size()), kUsage.data());
+  std::fprintf(stderr, "strata: %s\n", kUsage);
   return 2;
 }

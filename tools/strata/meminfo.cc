@@ -40,19 +40,19 @@ std::string size(std::uint64_t bytes) {
   double value = static_cast<double>(bytes);
   std::size_t unit = 0;
   for (; value >= 1024 && unit + 1 < std::size(kUnits); ++unit) value /= 1024;
-  return absl::StrFormat(unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
+  return absl::StrFormat("%.*f %s", unit == 0 ? 0 : 1, value, kUnits[unit]);
 }
 
 std::string size_or_unknown(std::uint64_t bytes) { return bytes == 0 ? "not told" : size(bytes); }
 
-void line(std::string& to, std::string_view name, std::string_view figure, std::string_view remark = "") {
+void line(std::string& to, const std::string& name, const std::string& figure, const std::string& remark = "") {
   absl::StrAppendFormat(&to, "%-28s %14s", name, figure);
   if (!remark.empty()) absl::StrAppend(&to, "  ", remark);
   to += '\n';
 }
 
 /// JSON's rules: quotes, backslashes and what cannot be printed are escaped; bytes of UTF-8 stay.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') {
@@ -66,6 +66,9 @@ std::string quoted(std::string_view text) {
   }
   return out + '"';
 }
+
+/// Abseil, as Debian builds it, has a string_view of its own.
+std::string text(const platform::fact_text& fact) { return std::string(fact.view()); }
 
 std::string known_or_null(std::uint64_t figure) { return figure == 0 ? "null" : absl::StrCat(figure); }
 
@@ -109,11 +112,11 @@ std::string as_table(const machine_memory& found) {
          pool.is_pool ? absl::StrCat("pool of ", pool.total, ", free ", pool.free, ", reserved ", pool.reserved) : "");
   }
   for (const platform::large_page_mode& mode : found.modes)
-    line(out, absl::StrCat("large pages, ", mode.choice.view()), mode.mode.view());
+    line(out, absl::StrCat("large pages, ", text(mode.choice)), text(mode.mode));
   if (!found.file_systems.empty()) out += '\n';
   for (const platform::memory_file_system& fs : found.file_systems) {
     line(out, "files in memory", fs.size == 0 ? "no bound" : size(fs.size),
-         absl::StrCat("used ", size(fs.used), " at ", fs.path.view()));
+         absl::StrCat("used ", size(fs.used), " at ", text(fs.path)));
   }
   return out;
 }
@@ -128,11 +131,11 @@ std::string as_json(const machine_memory& found) {
   }
   std::vector<std::string> modes;
   for (const platform::large_page_mode& mode : found.modes)
-    modes.push_back(absl::StrCat(quoted(mode.choice.view()), ": ", quoted(mode.mode.view())));
+    modes.push_back(absl::StrCat(in_quotes(mode.choice.view()), ": ", in_quotes(mode.mode.view())));
   std::vector<std::string> file_systems;
   for (const platform::memory_file_system& fs : found.file_systems) {
-    file_systems.push_back(absl::StrCat("{\"path\": ", quoted(fs.path.view()), ", \"size\": ", known_or_null(fs.size),
-                                        ", \"used\": ", fs.used, "}"));
+    file_systems.push_back(absl::StrCat("{\"path\": ", in_quotes(fs.path.view()),
+                                        ", \"size\": ", known_or_null(fs.size), ", \"used\": ", fs.used, "}"));
   }
   const bool unlimited = found.locks.limit == platform::lock_status::unlimited;
   std::string cache = "null";
@@ -140,15 +143,15 @@ std::string as_json(const machine_memory& found) {
     cache = absl::StrFormat(R"({"size": %d, "minimum": %d, "maximum": %d})", m.cache->size, m.cache->minimum,
                             m.cache->maximum);
   }
-  return absl::StrCat("{\n",                                                        //
-                      "  \"installed\": ", known_or_null(m.installed), ",\n",       //
-                      "  \"managed\": ", known_or_null(m.managed), ",\n",           //
-                      "  \"limit\": ", known_or_null(m.limit), ",\n",               //
-                      "  \"limit_origin\": ", quoted(found.limit_origin), ",\n",    //
-                      "  \"soft_limit\": ", known_or_null(m.soft_limit), ",\n",     //
-                      "  \"available\": ", m.available, ",\n",                      //
-                      "  \"locked\": ", m.locked, ",\n",                            //
-                      "  \"locked_by_this_process\": ", found.locks.locked, ",\n",  //
+  return absl::StrCat("{\n",                                                         //
+                      "  \"installed\": ", known_or_null(m.installed), ",\n",        //
+                      "  \"managed\": ", known_or_null(m.managed), ",\n",            //
+                      "  \"limit\": ", known_or_null(m.limit), ",\n",                //
+                      "  \"limit_origin\": ", in_quotes(found.limit_origin), ",\n",  //
+                      "  \"soft_limit\": ", known_or_null(m.soft_limit), ",\n",      //
+                      "  \"available\": ", m.available, ",\n",                       //
+                      "  \"locked\": ", m.locked, ",\n",                             //
+                      "  \"locked_by_this_process\": ", found.locks.locked, ",\n",   //
                       "  \"may_lock\": ", unlimited ? "null" : absl::StrCat(found.locks.limit), ",\n",
                       "  \"zfs_cache\": ", cache, ",\n",                                //
                       "  \"pages\": ", list(pools), ",\n",                              //
