@@ -21,6 +21,7 @@ export import :mutex;
 export import :owned_blocks;
 export import :page_run;
 export import :schedule;
+export import :segment;
 export import :size_class;
 export import :slab;
 export import :slab_store;

@@ -191,7 +191,12 @@ STRATA_WRAPPER void* __wrap_shmat(int id, const void* address, int flags) {
     errno = code;
     return MAP_FAILED;  // (void*)-1, as of shmat
   }
-  return __real_shmat(id, address, flags);
+  void* const base = __real_shmat(id, address, flags);
+  // Segments do not count: one that came over a mapping has taken it away.
+  shmid_ds known;
+  if (base != MAP_FAILED && (flags & SHM_REMAP) != 0 && __real_shmctl(id, IPC_STAT, &known) == 0)
+    __atomic_sub_fetch(&strata::test::mapped, strata::test::whole_pages(known.shm_segsz), __ATOMIC_ACQ_REL);
+  return base;
 }
 
 STRATA_WRAP(long, sysconf, sysconf, (int what), (what));

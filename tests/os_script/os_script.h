@@ -79,7 +79,7 @@ class os_script {
   [[nodiscard]] unsigned failed(os_call call) const;
 
   /// Bytes, in whole pages, mapped since this script was made and not yet unmapped. MAP_FIXED mappings do not count:
-  /// they replace.
+  /// they replace. Nor do SysV segments.
   [[nodiscard]] std::size_t mapped_bytes() const;
 };
 

@@ -31,6 +31,7 @@
 
 #include "tests/os_script/os_script.h"
 #include "tests/support/huge_pool.h"
+#include "tests/support/shared_memory.h"
 
 import strata.platform;
 
@@ -40,49 +41,18 @@ namespace platform = strata::platform;
 using platform::segment_kind;
 using strata::test::fail_each;
 using strata::test::huge_pool;
+using strata::test::in_child;
+using strata::test::object_of_this_process;
+using strata::test::open_descriptors;
 using strata::test::os_call;
 using strata::test::os_script;
+using strata::test::segments_made_by;
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
 std::size_t page() { return platform::page_size(); }
 
 volatile char* bytes_of(void* base) { return static_cast<volatile char*>(base); }
-
-/// Segments of the whole system that this process, or `who`, made. A line of /proc/sysvipc/shm: key id perms size cpid …
-std::size_t segments_made_by(pid_t who) {
-  std::ifstream file("/proc/sysvipc/shm");
-  std::string line;
-  std::getline(file, line);
-  std::size_t count = 0;
-  while (std::getline(file, line)) {
-    long key = 0;
-    long id = 0;
-    unsigned mode = 0;
-    unsigned long size = 0;
-    int maker = 0;
-    if (std::sscanf(line.c_str(), "%ld %ld %o %lu %d", &key, &id, &mode, &size, &maker) == 5 && maker == who) ++count;
-  }
-  return count;
-}
-
-/// Descriptors of this process, that of the directory read included.
-std::size_t descriptors() {
-  const std::filesystem::directory_iterator all("/proc/self/fd");
-  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
-}
-
-std::string own_name(const char* what) { return "/strata-test-" + std::to_string(::getpid()) + "-" + what; }
-
-/// Runs `body` in a child; its answer is the child's.
-template <typename Body>
-int in_child(const Body& body) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(body());
-  int status = 0;
-  if (child < 0 || ::waitpid(child, &status, 0) != child) return -1;
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
 
 TEST(Segment, PrivateOnesAreZerosAndLeaveNoId) {
   for (const segment_kind kind : {segment_kind::dism, segment_kind::pageable}) {
@@ -263,7 +233,7 @@ TEST(Segment, RefusedDetachLeavesItAttached) {
 // --- objects
 
 TEST(Segment, NamedObjectsAreMadeOnceOpenedByNameAndTheOwners) {
-  const std::string name = own_name("once");
+  const std::string name = object_of_this_process("once");
   const auto made = platform::create_named(name.c_str());
   ASSERT_GE(made.descriptor, 0) << made.error.code;
   EXPECT_EQ(platform::create_named(name.c_str()).error.code, EEXIST);
@@ -339,7 +309,7 @@ TEST(Segment, ObjectsAreMappedWhereTheyMustBeOrNowhere) {
 }
 
 TEST(Segment, InterruptedCallsAreRepeated) {
-  const std::string name = own_name("eintr");
+  const std::string name = object_of_this_process("eintr");
   os_script script;
   for (const os_call call :
        {os_call::shm_open, os_call::memfd_create, os_call::ftruncate, os_call::posix_fallocate, os_call::fstatvfs}) {
@@ -364,8 +334,8 @@ TEST(Segment, InterruptedCallsAreRepeated) {
 }
 
 TEST(Segment, ReportsWhatEachCallOnAnObjectRefuses) {
-  const std::size_t before = descriptors();
-  const std::string name = own_name("refused");
+  const std::size_t before = open_descriptors();
+  const std::string name = object_of_this_process("refused");
   for (const int code : {EMFILE, ENFILE, ENOMEM, ENOSPC, EACCES, EPERM}) {
     os_script script;
     script.fail(os_call::shm_open, 1, code);
@@ -404,7 +374,7 @@ TEST(Segment, ReportsWhatEachCallOnAnObjectRefuses) {
   EXPECT_EQ(platform::reserve_memory(made.descriptor, std::numeric_limits<std::size_t>::max()).code, EFBIG);
   EXPECT_EQ(platform::room_of(made.descriptor), std::numeric_limits<std::size_t>::max());
   platform::close_object(made.descriptor);
-  EXPECT_EQ(descriptors(), before);
+  EXPECT_EQ(open_descriptors(), before);
 }
 
 // A file system for shared memory of 1 MiB, in a child with mounts of its own.
