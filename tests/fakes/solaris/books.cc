@@ -17,8 +17,9 @@ namespace strata::fake_solaris {
 namespace {
 
 constexpr std::size_t kMost = std::size_t{1} << 16;
-constexpr std::uintptr_t kLowest = std::uintptr_t{0x2000} << 32;
-constexpr std::uintptr_t kHighest = std::uintptr_t{0x6000} << 32;
+// Addresses that the machine underneath gives to nobody by itself, and that every sanitizer counts as the program's.
+constexpr std::uintptr_t kLowest = std::uintptr_t{0x7A80} << 32;
+constexpr std::uintptr_t kHighest = std::uintptr_t{0x7E00} << 32;
 constexpr std::size_t kGap = std::size_t{1} << 20;  // between two mappings (P-S-22)
 
 constinit region regions[kMost + 4] = {};
