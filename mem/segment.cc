@@ -165,6 +165,18 @@ segment open_object(int descriptor) noexcept {
   return opened;
 }
 
+/// Hides a segment from children, or gives it back.
+segment hidden(const segment_request& wanted, const segment& made) noexcept {
+  const bool object = is_object(wanted.kind);
+  void* const base = object ? at<void>(made.payload, -static_cast<std::ptrdiff_t>(page_bytes())) : made.payload;
+  const os_error refused = expose(base, made.bytes, exposure::not_in_child);
+  if (!refused.failed()) return made;
+  static_cast<void>(give_segment(wanted.kind, made.payload, made.bytes, made.locked));
+  if (made.descriptor >= 0) close_segment(made.descriptor);
+  if (wanted.kind == segment_kind::named) static_cast<void>(remove_segment(wanted.name));
+  return refused_by(refused);
+}
+
 }  // namespace
 
 bool is_segment_name(std::string_view name) noexcept {
@@ -182,7 +194,8 @@ std::size_t segment_bytes_for(const segment_request& wanted) noexcept {
 segment make_segment(const segment_request& wanted) noexcept {
   const std::size_t bytes = segment_bytes_for(wanted);
   if (bytes == 0 || wanted.alignment > max_run_alignment) return {.refusal = segment_refusal::too_large};
-  return is_object(wanted.kind) ? make_object(wanted, bytes) : make_private(wanted, bytes);
+  const segment made = is_object(wanted.kind) ? make_object(wanted, bytes) : make_private(wanted, bytes);
+  return made.payload == nullptr || wanted.in_children ? made : hidden(wanted, made);
 }
 
 os_error give_segment(segment_kind kind, void* payload, std::size_t bytes, bool locked) noexcept {

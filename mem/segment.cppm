@@ -52,6 +52,7 @@ struct segment_request {
   std::size_t alignment = 1;  ///< a power of two
   const char* name = "";      ///< of a named object, valid; of others a label for tools
   bool reserve = true;        ///< take the memory now; else a later touch may be a signal
+  bool in_children = true;    ///< children of fork() have it too; else they have nothing there
 };
 
 /// Who refused a segment.

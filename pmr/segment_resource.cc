@@ -44,9 +44,6 @@ const segments& checked(const segments& options) {
   return options;
 }
 
-/// Moves in a child of fork(): what was made under another is not this process's to take away.
-unsigned generation() noexcept { return mem::lock_ledger::of_process().generation(); }
-
 }  // namespace
 
 // A word of the table: generation, then whether it is locked, then the number plus 1, so that it is never 0.
@@ -68,7 +65,7 @@ void segment_resource::refusals::note(mem::os_error cause) noexcept {
 }
 
 segment_resource::segment_resource(segments options)
-    : direct_layer(options.name, nullptr), options_(checked(options)) {}
+    : direct_layer(options.name, nullptr), options_(checked(options)), locks_(mem::lock_ledger::of_process()) {}
 
 segment_resource::~segment_resource() {
   trim();
@@ -165,11 +162,12 @@ void* segment_resource::do_allocate(std::size_t bytes, std::size_t alignment) {
                               .bytes = bytes,
                               .alignment = alignment,
                               .name = named ? object : options_.name,
-                              .reserve = options_.reserve});
+                              .reserve = options_.reserve,
+                              .in_children = options_.in_children});
   }
   if (made.payload != nullptr) {
     if (const mem::os_error refused = enter(made, number); refused.failed()) {
-      forget_outside({.generation = generation(), .locked = false, .number = named ? number : made.descriptor});
+      forget_outside({.generation = locks_.generation(), .locked = false, .number = named ? number : made.descriptor});
       static_cast<void>(mem::give_segment(options_.kind, made.payload, made.bytes, made.locked));
       made = {.refusal = mem::segment_refusal::os, .error = refused};
     }
@@ -204,7 +202,9 @@ void segment_resource::do_deallocate(void* p, std::size_t bytes, std::size_t ali
   ledger_.taken_back(bytes);
   mapped_.fetch_sub(size, std::memory_order_relaxed);
   forget_outside(known);
-  const mem::os_error refused = mem::give_segment(options_.kind, p, size, known.locked);
+  // What a child does not have it cannot give back: something else may be mapped there by now.
+  const bool absent = !options_.in_children && known.generation != locks_.generation();
+  const mem::os_error refused = absent ? mem::os_error{} : mem::give_segment(options_.kind, p, size, known.locked);
   if (refused.failed()) {
     returns_.note(refused);
     const mem::lock held(mutex_);
@@ -241,7 +241,7 @@ mem::os_error segment_resource::enter(const mem::segment& made, int number) noex
   // Deallocating must find room to note a refusal, whatever else is alive by then.
   if (const mem::os_error refused = refused_.prepare(blocks_.size() + 1); refused.failed()) return refused;
   blocks_.put(mem::address(made.payload),
-              pack({.generation = generation(),
+              pack({.generation = locks_.generation(),
                     .locked = made.locked,
                     .number = options_.kind == segment_kind::sealed ? made.descriptor : number}));
   return {};
@@ -251,7 +251,7 @@ mem::os_error segment_resource::enter(const mem::segment& made, int number) noex
 /// is its parent's.
 void segment_resource::forget_outside(const record& known) noexcept {
   if (options_.kind == segment_kind::sealed) mem::close_segment(known.number);
-  if (options_.kind != segment_kind::named || known.generation != generation()) return;
+  if (options_.kind != segment_kind::named || known.generation != locks_.generation()) return;
   char object[kNameBytes] = {};
   write_name(options_.object, known.number, object);
   // Somebody may have removed it by hand.

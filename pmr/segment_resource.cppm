@@ -33,7 +33,9 @@ import strata.mem;
 /// Equality       identity
 /// Fork           parent and child have the same memory, not a copy. What the child gives back or destroys it gives back
 ///                for itself: names and memory of the parent stay. Locks the child has not. A child that makes named
-///                blocks of its own meets the names of its parent
+///                blocks of its own meets the names of its parent. A keeper above has its books in the shared blocks: one
+///                side may go on with it, and the other must neither use nor destroy it. With `in_children` false the
+///                child has nothing there, so that what it does cannot harm the parent
 /// Exit           usable as long as it lives; a block alive at destruction is a misuse, its name goes all the same. After
 ///                SIGKILL nothing is left of private and sealed segments; names are left, until remove_segment()
 /// Signals        not for signal handlers
@@ -57,7 +59,8 @@ struct segments {
   const char* name = "segments";  ///< in reports and errors, and the label of sealed objects; outlives the layer
   const char* object = "";        ///< named: name of the first block's object, "/…"; of others "/….1" to "/….255", the
                                   ///< lowest that is free in this layer. Outlives the layer
-  bool reserve = true;  ///< take memory at once, so that having none is an exception; else it may be a signal later
+  bool reserve = true;      ///< take memory at once, so that having none is an exception; else it may be a signal later
+  bool in_children = true;  ///< children of fork() share the blocks; else they have nothing there, and a touch faults
 };
 
 class segment_resource final : public direct_layer<segment_resource> {
@@ -116,6 +119,7 @@ class segment_resource final : public direct_layer<segment_resource> {
   [[nodiscard]] std::size_t whole(std::size_t bytes) const noexcept;
 
   const segments options_;
+  const mem::lock_ledger& locks_;  ///< made before mutex_ is ever held; tells by its generation that this is a child
   shared_ledger ledger_;
   std::atomic<std::size_t> mapped_{0};    ///< bytes of all blocks, rounded; stranded ones not included
   std::atomic<std::size_t> stranded_{0};  ///< bytes the OS would not take back

@@ -29,6 +29,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/os_script/os_script.h"
@@ -533,6 +534,75 @@ TEST(SegmentResource, CarriesAKeeper) {
   for (int i = 0; i < 1000; ++i) blocks.push_back(memory.allocate(100));
   for (void* p : blocks) memory.deallocate(p, 100);
   EXPECT_FALSE(memory.check().found());
+}
+
+TEST(SegmentResource, AChildHasNothingThereIfItIsNotToShare) {
+  const std::string name = object_of_this_process("absent");
+  for (const segment_kind kind :
+       {segment_kind::dism, segment_kind::pageable, segment_kind::named, segment_kind::sealed}) {
+    segment_resource memory({.kind = kind, .object = name.c_str(), .in_children = false});
+    auto* const p = static_cast<volatile char*>(memory.allocate(page));
+    EXPECT_NE(in_child([p] {
+                p[0] = 1;  // a signal
+                return 0;
+              }),
+              0);
+    EXPECT_EQ(in_child([&] {
+                // What is mapped there meanwhile is not the segment's.
+                void* const place = const_cast<char*>(p);
+                void* const other = ::mmap(place, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                memory.deallocate(place, page);
+                if (memory.stats().upstream != 0 || memory.degraded({}) != 0) return 1;
+                *static_cast<volatile char*>(other) = 1;
+                return other == place ? 0 : 2;
+              }),
+              0);
+    EXPECT_EQ(p[0], 0);
+    memory.deallocate(const_cast<char*>(p), page);
+    EXPECT_EQ(memory.stats().upstream, 0U);
+  }
+  os_script script;
+  script.fail(os_call::madvise, 1, ENOMEM);
+  segment_resource memory({.kind = segment_kind::named, .object = name.c_str(), .in_children = false});
+  EXPECT_THROW((void)memory.allocate(1), allocation_error);
+  EXPECT_EQ(script.mapped_bytes(), 0U);
+  EXPECT_FALSE(object_exists(name));
+}
+
+// W0-07: whatever a child does at its end, destructors included, the parent's pool is as it was.
+template <class Stack, class... Entries>
+void expect_to_outlive_a_child_that_destroys_it(const Entries&... entries) {
+  auto* const memory = new Stack(entries...);
+  std::vector<std::pair<char*, std::size_t>> blocks;
+  for (std::size_t i = 1; i <= 2000; ++i) {
+    const std::size_t bytes = i * 7 % 3000 + 1;
+    blocks.emplace_back(static_cast<char*>(memory->allocate(bytes)), bytes);
+    std::memset(blocks.back().first, static_cast<int>(i & 0x7FU), bytes);
+  }
+  static_cast<void>(in_child([memory] {  // ends well, or at the first touch of what it has not
+    delete memory;
+    return 0;
+  }));
+  EXPECT_FALSE(memory->check().found());
+  for (std::size_t i = 1; i <= blocks.size(); ++i) {
+    const auto [p, bytes] = blocks[i - 1];
+    EXPECT_TRUE(std::all_of(p, p + bytes, [i](char c) { return c == static_cast<char>(i & 0x7FU); }));
+    memory->deallocate(p, bytes);
+    memory->deallocate(memory->allocate(bytes * 2), bytes * 2);
+  }
+  EXPECT_FALSE(memory->check().found());
+  delete memory;
+  EXPECT_EQ(segments_made_by(::getpid()), 0U);
+}
+
+TEST(SegmentResource, AKeeperOutlivesAChildThatDoesNotShareAndDestroysIt) {
+  const std::string name = object_of_this_process("keeper");
+  for (const segment_kind kind : {segment_kind::pageable, segment_kind::sealed, segment_kind::named}) {
+    const segments source{.kind = kind, .object = name.c_str(), .in_children = false};
+    expect_to_outlive_a_child_that_destroys_it<stack<segments, slabs>>(source, slabs{});
+    expect_to_outlive_a_child_that_destroys_it<stack<segments, heap>>(source, heap{});
+    EXPECT_FALSE(object_exists(name));
+  }
 }
 
 // --- misuse

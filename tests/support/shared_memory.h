@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <random>
 #include <string>
 
 namespace strata::test {
@@ -32,9 +33,11 @@ inline std::size_t open_descriptors() {
   return static_cast<std::size_t>(std::distance(begin(all), end(all)));
 }
 
-/// A name for a shared object that no other test has at the moment.
+/// A name for a shared object that no other test has, nor one that was killed. A number of the process is not enough:
+/// tests in sandboxes have the same ones.
 inline std::string object_of_this_process(const char* what) {
-  return "/strata-test-" + std::to_string(::getpid()) + "-" + what;
+  static const unsigned token = std::random_device{}();
+  return "/strata-test-" + std::to_string(::getpid()) + "-" + std::to_string(token) + "-" + what;
 }
 
 /// Whether there is an object of that name, without opening it.
