@@ -63,7 +63,7 @@ struct memory_file_system {
   std::uint64_t used = 0;  ///< bytes
 };
 
-/// Lists those that are mounted, each place once.
+/// Lists those that are mounted, each place once. (Of those that do not fit, a place mounted over counts again.)
 std::size_t memory_file_systems(std::span<memory_file_system> out, const char* root = "") noexcept;
 
 }  // namespace strata::platform

@@ -61,7 +61,11 @@ class Meminfo(unittest.TestCase):
             mounted = {line.split()[4] for line in file if line.split(" - ")[1].split()[0] in ("tmpfs", "ramfs")}
         self.assertEqual({fs["path"] for fs in self.found["file_systems"]}, {p.replace("\\040", " ") for p in mounted})
         for fs in self.found["file_systems"]:
-            known = os.statvfs(fs["path"])
+            try:
+                known = os.statvfs(fs["path"])
+            except OSError:  # not this user's to look into
+                self.assertIsNone(fs["size"])
+                continue
             self.assertEqual(fs["size"] or 0, known.f_blocks * known.f_frsize)
 
     def test_the_lock_limit_is_the_processes(self):
