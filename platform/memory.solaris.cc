@@ -6,6 +6,7 @@ module;
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 module strata.platform:memory.solaris;
 
@@ -77,6 +78,8 @@ memory_status memory(const char*) noexcept {
   status.installed = std::max(installed_or_cap, status.managed);
   status.limit = installed_or_cap == 0 ? status.managed : std::min(installed_or_cap, status.managed);
   status.soft_limit = status.limit;
+  constexpr std::string_view kCap = "zone.capped-memory";
+  if (status.limit < status.managed) std::copy(kCap.begin(), kCap.end(), status.limit_source);
 
   // Free pages, or what the zone has left of its cap; and the machine's own where that is less.
   const std::uint64_t free = pages(_SC_AVPHYS_PAGES);

@@ -9,8 +9,8 @@ import re
 # Floor -> the floor below it, the only module it may import beside its own partitions.
 FLOOR_BELOW = {"platform": None, "mem": "strata.platform", "pmr": "strata.mem"}
 
-# Who uses Strata in this tree -> what of it may be imported. The tools' subject is the machine, so they may ask the floor that knows it.
-USERS = {"bench": ("strata.pmr",), "examples": ("strata.pmr",), "tools": ("strata.platform", "strata.pmr")}
+# Who uses Strata in this tree -> what of it may be imported.
+USERS = {"bench": ("strata.pmr",), "examples": ("strata.pmr",), "tools": ("strata.pmr",)}
 
 # Headers that units for Solaris may include: those the fake declares, so that nothing of the machine's own leaks in, and
 # this of POSIX, which is the same on both.

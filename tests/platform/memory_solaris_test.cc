@@ -38,6 +38,7 @@ TEST_F(MemorySolaris, InstalledAndManagedAreTwoFigures) {
   EXPECT_EQ(now.managed, 2092861 * kPage);
   EXPECT_EQ((now.installed - now.managed) / kPage, 4097U);
   EXPECT_EQ(now.limit, now.managed);
+  EXPECT_STREQ(now.limit_source, "") << "the machine";
   EXPECT_EQ(now.soft_limit, now.limit);
   EXPECT_EQ(now.available, 700000 * kPage);
 }
@@ -53,6 +54,7 @@ TEST_F(MemorySolaris, TheZonesCapIsTheLimit) {
   machine->zone_used = 200000;
   auto now = memory();
   EXPECT_EQ(now.limit, 262144 * kPage);
+  EXPECT_STREQ(now.limit_source, "zone.capped-memory");
   EXPECT_EQ(now.managed, 2092861 * kPage);
   EXPECT_GE(now.installed, now.managed);
   EXPECT_EQ(now.available, (262144 - 200000) * kPage);
