@@ -42,7 +42,7 @@ def _link(ctx, clang, objects, alwayslink):
             objects = depset(objects),
             pic_objects = depset(objects),
         ),
-        linking_contexts = [d[CcInfo].linking_context for d in ctx.attr.deps],
+        linking_contexts = [d[CcInfo].linking_context for d in ctx.attr.deps + getattr(ctx.attr, "private_deps", [])],
         user_link_flags = ["-pthread"],
         alwayslink = alwayslink,
         disallow_dynamic_library = True,
@@ -68,6 +68,12 @@ def _primary_reexports(ctx, partitions):
 def _cc_module_impl(ctx):
     compiler = clang(ctx)
     headers = cc_common.merge_cc_infos(cc_infos = [d[CcInfo] for d in ctx.attr.deps]).compilation_context
+
+    # What the module's own units see, and no importer's.
+    private = cc_common.merge_cc_infos(cc_infos = [d[CcInfo] for d in ctx.attr.private_deps]).compilation_context
+    own_headers = cc_common.merge_cc_infos(
+        cc_infos = [CcInfo(compilation_context = private), CcInfo(compilation_context = headers)],
+    ).compilation_context
     modules, bmis = imported_modules(ctx)
 
     # A partition may come from another package, but not through a third target: the primary lists what it re-exports.
@@ -80,7 +86,7 @@ def _cc_module_impl(ctx):
         ctx,
         compiler,
         ctx.file.interface,
-        headers,
+        own_headers,
         bmis,
         object,
         _INTERFACE + ["-fmodule-output=" + bmi.path],
@@ -88,8 +94,13 @@ def _cc_module_impl(ctx):
         more_outputs = [bmi],
         inputs = checks,
     )
-    bmis = depset([struct(name = ctx.attr.module, file = bmi, source = ctx.file.interface)], transitive = [bmis])
-    objects = [object] + _compile_all(ctx, compiler, ctx.files.impl, headers, bmis)
+    origin = struct(
+        name = ctx.attr.module,
+        file = bmi,
+        sources = tuple([ctx.file.interface] + private.headers.to_list()),
+    )
+    bmis = depset([origin], transitive = [bmis])
+    objects = [object] + _compile_all(ctx, compiler, ctx.files.impl, own_headers, bmis)
 
     units = [
         struct(
@@ -97,7 +108,7 @@ def _cc_module_impl(ctx):
             name = ctx.attr.module,
             source = source,
             deps = tuple([m.name for m in modules]),
-            scan = _scan(ctx, compiler, source, headers),
+            scan = _scan(ctx, compiler, source, own_headers),
         )
         for source in [ctx.file.interface] + ctx.files.impl
     ]
@@ -143,6 +154,7 @@ cc_module = module_rule(
         "module": attr.string(mandatory = True, doc = "Name as the source spells it, partition included."),
         "interface": attr.label(mandatory = True, allow_single_file = [".cppm"]),
         "impl": attr.label_list(allow_files = [".cc"], doc = "Units that say `module m:x.impl;`. Never imported."),
+        "private_deps": attr.label_list(doc = "C++ libraries whose headers these units include and no importer sees.", providers = [CcInfo]),
         "_check_primary": script("//bazel:check_primary.sh"),
         "_scanner": script("//bazel:scan_unit.sh"),
     },

@@ -13,7 +13,7 @@ ModuleInfo = provider(
     doc = "What an importer of a module needs, and what the layering test checks.",
     fields = {
         "name": "module name as the source spells it: strata.pmr or strata.pmr:layer",
-        "bmis": "depset of struct(name, file, source): this module's BMI and those it needs, transitively, and what they were made from",
+        "bmis": "depset of struct(name, file, sources): this module's BMI and those it needs, transitively, and what they were made from",
         "units": "depset of struct(label, name, source, deps, scan): every unit below; `deps` are the modules its target declares, " +
                  "`scan` is what clang-scan-deps says it imports",
     },
@@ -69,7 +69,7 @@ def compile_unit(ctx, clang, source, compilation_context, bmis, output, flags, m
       clang: what clang() returned
       source: File of the unit
       compilation_context: of all deps, for headers, include directories and defines
-      bmis: depset of struct(name, file, source), the modules the unit may import
+      bmis: depset of struct(name, file, sources), the modules the unit may import
       output: File named by -o
       flags: list of flags of this kind of unit
       mnemonic: the action's, by which tools/compdb.py finds it
@@ -107,7 +107,7 @@ def compile_unit(ctx, clang, source, compilation_context, bmis, output, flags, m
     # As Bazel's own compile actions: outputs name this directory, not the sandbox, so that equal inputs give equal BMIs and objects.
     environment = dict(environment, PWD = "/proc/self/cwd")
 
-    # A BMI points back at its source, which the compiler opens when it has something to say about it.
+    # A BMI points back at its sources, which the compiler opens when it has something to say about it.
     known = bmis.to_list()
     arguments = ctx.actions.args()
     if wrapper:
@@ -122,7 +122,7 @@ def compile_unit(ctx, clang, source, compilation_context, bmis, output, flags, m
         arguments = [arguments],
         env = environment,
         inputs = depset(
-            [source] + [f for b in known for f in (b.file, b.source)] + inputs,
+            [source] + [f for b in known for f in (b.file,) + b.sources] + inputs,
             transitive = [clang.toolchain.all_files, compilation_context.headers],
         ),
         outputs = [output] + more_outputs,

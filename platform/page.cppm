@@ -49,7 +49,8 @@ std::size_t page_sizes(std::span<std::size_t> out, const char* root = "") noexce
 [[nodiscard]] os_error commit(void* base, std::size_t bytes) noexcept;
 
 /// Undoes commit(): the memory goes back at once, the address space stays reserved and faults.
-/// When refused (too many mappings, ENOMEM; locked pages, EINVAL) the piece stays committed with its contents.
+/// When refused (too many mappings, ENOMEM; locked pages, EINVAL, where the OS does not just unlock them) the piece
+/// stays committed with its contents.
 [[nodiscard]] os_error uncommit(void* base, std::size_t bytes) noexcept;
 
 /// Gives up address space and memory. May be refused when it would split a mapping and the process has too many
@@ -60,7 +61,8 @@ std::size_t page_sizes(std::span<std::size_t> out, const char* root = "") noexce
 /// (ENOMEM).
 [[nodiscard]] os_error protect(void* base, std::size_t bytes, access allowed) noexcept;
 
-/// Hands the memory back at once; the range stays usable and reads as zero. Refused for locked pages (EINVAL).
+/// Hands the memory back at once; the range, which must be writable, stays usable and reads as zero. Locked pages are
+/// refused (EINVAL), or stay locked and are made zero, as the OS has it.
 [[nodiscard]] os_error give_back(void* base, std::size_t bytes) noexcept;
 
 /// Makes every page of a writable range resident now; contents stay. What would later be a signal (no memory behind the

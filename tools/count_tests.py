@@ -4,7 +4,8 @@
     count_tests.py FOLDER
 
 Each RUN.exit in FOLDER holds a run's exit code, RUN.json what --build_event_json_file wrote. A test target counts once a run. One that
-did not build, was never run or has no outcome has failed; so has a run that failed without naming a test.
+did not build, was never run or has no outcome has failed; so has a run that failed without naming a test. Tests that are for another
+system than the run's (target_compatible_with) are neither: Bazel skips them and says so.
 """
 
 import json
@@ -14,7 +15,7 @@ import sys
 
 def outcome(events, exit_code):
     """Returns (labels passed, labels failed) of one run."""
-    tests, passed = set(), set()
+    tests, passed, skipped = set(), set(), set()
     for event in events:
         identity = event.get("id", {})
         if "testSize" in event.get("configured", {}):
@@ -24,7 +25,9 @@ def outcome(events, exit_code):
             tests.add(label)
             if event["testSummary"].get("overallStatus") == "PASSED":
                 passed.add(label)
-    failed = tests - passed
+        if event.get("aborted", {}).get("reason") == "SKIPPED" and "targetCompleted" in identity:
+            skipped.add(identity["targetCompleted"]["label"])
+    failed = tests - passed - skipped
     if exit_code != 0 and not failed:
         failed = {"the build (Bazel's exit code is %d)" % exit_code}
     return passed, failed

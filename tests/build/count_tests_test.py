@@ -2,7 +2,7 @@
 """tools/count_tests.py tells the truth about Bazel runs:
 
   - a target counts once a run, passed only if its summary says PASSED;
-  - failed, timed out, flaky, not built, never run: all failed;
+  - failed, timed out, flaky, not built, never run: all failed; for another system: neither;
   - a run that fails without naming a test, or leaves no readable events, counts as one failure;
   - the last line is plain, and the exit code is 0 only when something passed and nothing failed.
 """
@@ -46,6 +46,13 @@ class OutcomeTest(unittest.TestCase):
     def test_a_failed_run_that_names_no_test_is_a_failure(self):
         passed, failed = count_tests.outcome([configured("//:a"), summary("//:a", "PASSED")], 1)
         self.assertEqual((len(passed), len(failed)), (1, 1))
+
+    def test_what_is_for_another_system_is_neither(self):
+        def completed(reason):
+            return {"id": {"targetCompleted": {"label": "//:a"}}, "aborted": {"reason": reason}}
+
+        self.assertEqual(count_tests.outcome([configured("//:a"), completed("SKIPPED")], 0), (set(), set()))
+        self.assertEqual(count_tests.outcome([configured("//:a"), completed("ANALYSIS_FAILURE")], 1), (set(), {"//:a"}))
 
     def test_an_aborted_summary_is_no_pass(self):
         aborted = {"id": {"testSummary": {"label": "//:a"}}, "aborted": {"reason": "INTERNAL"}}

@@ -9,6 +9,14 @@ import re
 # Floor -> the floor below it, the only module it may import beside its own partitions.
 FLOOR_BELOW = {"platform": None, "mem": "strata.platform", "pmr": "strata.mem"}
 
+# Who uses Strata in this tree -> what of it may be imported.
+USERS = {"bench": ("strata.pmr",), "examples": ("strata.pmr",), "tools": ("strata.pmr",)}
+
+# Headers that units for Solaris may include: those the fake declares, so that nothing of the machine's own leaks in, and
+# this of POSIX, which is the same on both.
+FAKE_SOLARIS_HEADERS = "tests/fakes/solaris/include"
+POSIX_HEADERS = ("sys/stat.h",)
+
 OS_SUFFIXES = (".linux", ".solaris", ".posix")
 
 OS_MACRO = re.compile(
@@ -118,6 +126,29 @@ def os_headers_only_in_os_units(root):
                                                 "platform/*.{linux,solaris,posix}.cc, or use the C++ header" % header))
                 elif bracket == '"' and not header.startswith("absl/"):
                     complaints.append(source.at(number, '"%s": a floor includes no file of this tree, it imports' % header))
+    return complaints
+
+
+def users_import_what_is_for_them(root):
+    complaints = []
+    for folder, allowed in USERS.items():
+        for source in sources(root, folder) if (root / folder).is_dir() else []:
+            for number, _, name in source.imports():
+                if name.startswith("strata.") and name not in allowed:
+                    complaints.append(source.at(number, "`%s` may not import %s: only %s" % (folder, name, " and ".join(allowed))))
+    return complaints
+
+
+def solaris_units_include_what_solaris_has(root):
+    complaints = []
+    for source in sources(root, "platform") if (root / "platform").is_dir() else []:
+        if source.os != ".solaris":
+            continue
+        for number, line in enumerate(source.lines, 1):
+            match = re.match(r"\s*#\s*include\s*<([^>]+\.h)>", line)
+            if match and match.group(1) not in POSIX_HEADERS and not (root / FAKE_SOLARIS_HEADERS / match.group(1)).exists():
+                complaints.append(source.at(number, "<%s> would be this machine's: declare what Solaris documents in %s/%s" % (
+                    match.group(1), FAKE_SOLARIS_HEADERS, match.group(1))))
     return complaints
 
 
@@ -268,6 +299,8 @@ RULES = (
     floor_imports_only_what_is_below,
     os_headers_only_in_os_units,
     no_os_condition_elsewhere,
+    users_import_what_is_for_them,
+    solaris_units_include_what_solaris_has,
     units_are_named_as_their_files,
     primary_lists_every_partition,
     every_room_has_its_test,

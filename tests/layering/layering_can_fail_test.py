@@ -108,6 +108,18 @@ class RulesTest(PlantedTree):
         self.write("mem/bytes.cc", 'module;\n#include "mem/secret.h"\nmodule strata.mem:bytes.impl;\nimport :bytes;\n')
         self.expect(layering.os_headers_only_in_os_units, ("mem/bytes.cc:3", "it imports"))
 
+    def test_users_import_a_lower_floor(self):
+        self.write("examples/job.cc", "import strata.pmr;\nimport strata.platform;\n")
+        self.write("tools/ask/main.cc", "import strata.pmr;\nimport strata.mem;\n")
+        self.expect(layering.users_import_what_is_for_them, ("examples/job.cc:3", "only strata.pmr"),
+                    ("tools/ask/main.cc:3", "may not import strata.mem: only strata.pmr"))
+
+    def test_solaris_unit_includes_what_only_this_machine_has(self):
+        self.write("tests/fakes/solaris/include/sys/shm.h", "")
+        self.write("platform/page.solaris.cc", "module;\n#include <sys/shm.h>\n#include <sys/prctl.h>\n#include <sys/stat.h>\n"
+                   "#include <cstddef>\nmodule strata.platform:page.solaris;\nimport :page;\n")
+        self.expect(layering.solaris_units_include_what_solaris_has, ("platform/page.solaris.cc:4", "sys/prctl.h"))
+
     def test_os_condition(self):
         self.write("examples/job.cc", "#if defined(__linux__) && 1\n#elif 1 && \\\n  defined __sun\n#endif\n"
                                       "int linux;\n#include <linux/x.h>\n")

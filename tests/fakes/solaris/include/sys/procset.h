@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef STRATA_FAKE_SOLARIS_SYS_PROCSET_H_
+#define STRATA_FAKE_SOLARIS_SYS_PROCSET_H_
+
+#define P_LWPID 8
+#define P_MYID (-1)
+
+#endif  // STRATA_FAKE_SOLARIS_SYS_PROCSET_H_
