@@ -18,7 +18,7 @@ reads_load::reads_load(std::pmr::memory_resource* memory, std::size_t bytes, ord
     : memory_(opaque(memory)),
       words_(bytes / sizeof(std::uint64_t)),
       how_(how),
-      block_(static_cast<std::uint64_t*>(memory_->allocate(bytes, alignof(std::uint64_t)))) {
+      block_(static_cast<std::uint64_t*>(memory_->allocate(words_ * sizeof(std::uint64_t), alignof(std::uint64_t)))) {
   std::fill_n(block_, words_, std::uint64_t{0});
 }
 
