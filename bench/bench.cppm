@@ -22,6 +22,7 @@ export import :pair;
 export import :peers;
 export import :prodcons;
 export import :random;
+export import :reads;
 export import :strings;
 export import :subject;
 export import :table;

@@ -64,6 +64,8 @@ constexpr contender kContenders[] = {
     {"boost_pool", "boost::container::pmr::unsynchronized_pool_resource", kPeer, !kShareable, open_boost_pool},
     {"slabs", "strata: pages, slabs", !kPeer, kShareable, open_stack<sp::pages, sp::slabs>},
     {"checked_slabs", "strata: pages, slabs with checks", !kPeer, kShareable, open_checked_slabs},
+    {"large_slabs", "strata: pages, large_pages, slabs", !kPeer, kShareable,
+     open_stack<sp::pages, sp::large_pages, sp::slabs>},
     {"one_slabs", "strata: pages, unsynchronized_slabs", !kPeer, !kShareable,
      open_stack<sp::pages, sp::unsynchronized_slabs>},
     {"sync_heap", "strata: pages, heap, synchronized", !kPeer, kShareable,

@@ -15,6 +15,7 @@ import :containers;
 import :footprint;
 import :pair;
 import :prodcons;
+import :reads;
 import :strings;
 import :tail;
 import :threads;
@@ -60,6 +61,11 @@ std::unique_ptr<load> prodcons(memory_resource* memory, std::size_t live) {
 template <class Load>
 std::unique_ptr<load> container(memory_resource* memory, std::size_t live) {
   return std::make_unique<Load>(memory, live);
+}
+
+template <reads_load::order Order>
+std::unique_ptr<load> reads(memory_resource* memory, std::size_t bytes) {
+  return std::make_unique<reads_load>(memory, bytes, Order);
 }
 
 constexpr workload timed(const char* name, const char* what, std::size_t live, std::uint64_t operations,
@@ -112,6 +118,10 @@ constexpr workload kWorkloads[] = {
           500'000, container<umap_strings_load>),
     timed("vector_strings", "one of 100,000 pmr::string of 24 to 104 in a growing vector, built and destroyed", 100'000,
           2'500'000, container<vector_strings_load>),
+    timed("chase_1g", "read a random word of 1 GiB; each read says where the next is", std::size_t{1} << 30, 10'000'000,
+          reads<reads_load::order::chased>),
+    timed("reads_1g", "read a random word of 1 GiB; many reads at once", std::size_t{1} << 30, 20'000'000,
+          reads<reads_load::order::independent>),
     {"memory_live",
      "resident / asked, the live set of churn_small",
      {"memory_live"},

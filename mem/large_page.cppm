@@ -62,9 +62,8 @@ class block_registry {
   [[nodiscard]] std::uint64_t sum(Value&& value) const {
     const lock held(lock_);
     std::uint64_t all = 0;
-    blocks_.visit([&](std::uintptr_t block, std::size_t number) {
-      all += value(reinterpret_cast<const void*>(block), number);
-    });
+    blocks_.visit(
+        [&](std::uintptr_t block, std::size_t number) { all += value(reinterpret_cast<const void*>(block), number); });
     return all;
   }
 

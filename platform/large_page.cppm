@@ -30,9 +30,9 @@ export namespace strata::platform {
 /// promise: see backing_of(). Refused where the OS does not know it (EINVAL).
 [[nodiscard]] os_error advise_large(void* base, std::size_t bytes) noexcept;
 
-/// Makes large pages of the range now, contents kept: what is there is copied together, what is not is made resident.
-/// Refused: no large page free (ENOMEM), pages in use elsewhere (EAGAIN, EBUSY), not known (EINVAL). Some pages may then
-/// be large all the same.
+/// Makes large pages of the range now, contents kept: what is there is copied together, the rest of each made resident.
+/// Refused: no large page free (ENOMEM), pages in use elsewhere (EAGAIN, EBUSY), nothing at all of a large page there,
+/// or not known (EINVAL). Some pages may then be large all the same.
 [[nodiscard]] os_error collapse(void* base, std::size_t bytes) noexcept;
 
 /// What the OS says a range consists of, bytes. What was not touched is neither.

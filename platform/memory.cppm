@@ -30,6 +30,8 @@ struct memory_status {
   /// hierarchy it belongs to, ancestors included; as managed when none is set. Reaching it is no error from any call:
   /// the process is killed.
   std::uint64_t limit = 0;
+  /// What sets the limit: the file of the OS that says it, cut off if it is long; empty when it is the machine.
+  char limit_source[192] = {};
   /// Above this the OS slows the process down and takes pages from it. As limit when not set.
   std::uint64_t soft_limit = 0;
   /// What can still be had without pushing anyone into swap, or this process against its limit. Counts page cache that

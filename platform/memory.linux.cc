@@ -144,7 +144,12 @@ void narrow(memory_status& status, const char* root, const vocabulary& word) noe
     const std::uint64_t limit = limit_in(level, word.limit);
     status.soft_limit = std::min(status.soft_limit, limit_in(level, word.soft_limit));
     if (limit >= status.managed) continue;  // the machine is the narrower one: its own figures say more
-    status.limit = std::min(status.limit, limit);
+    if (limit < status.limit) {
+      status.limit = limit;
+      const std::string_view source = level.file(word.limit).view();
+      const std::size_t length = std::min(source.size(), sizeof status.limit_source - 1);
+      *std::copy_n(source.data(), length, status.limit_source) = '\0';
+    }
     status.available = std::min(status.available, room_in(level, word, limit));
   } while (level.up());
 }

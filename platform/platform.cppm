@@ -4,6 +4,7 @@ export module strata.platform;
 export import :clock;
 export import :cpu;
 export import :error;
+export import :facts;
 export import :fork;
 export import :large_page;
 export import :lock;

@@ -57,16 +57,6 @@ struct large_pages {
   bool strict = false;   ///< what is less than all is an exception, and not a degraded state; includes `look`
 };
 
-/// Size of the large pages that large_pages{} works towards, bytes; 0: there are none.
-[[nodiscard]] std::size_t large_page_bytes() noexcept;
-
-/// Fills `out` with the page sizes the machine knows, bytes, smallest first; returns how many there are. One that is
-/// listed may still have no page free.
-std::size_t page_sizes(std::span<std::size_t> out) noexcept;
-
-/// Largest of them, bytes. As a chunk size it may well be too much: 1 GiB.
-[[nodiscard]] std::size_t largest_page() noexcept;
-
 }  // namespace strata::pmr
 
 namespace strata::pmr {
@@ -91,11 +81,13 @@ class large_page_adaptor final : public direct_layer<large_page_adaptor<Upstream
   static constexpr bool can_release = false;
   static constexpr bool makes_large_pages = true;
 
-  static_assert(!requires { requires Upstream::locks_memory; },
-                "strata::pmr::large_page_adaptor: what lies below is locked already, page by page; put large_pages{} "
-                "below locked{}");
-  static_assert(!requires { requires Upstream::makes_large_pages; },
-                "strata::pmr::large_page_adaptor: what lies below makes large pages already; leave one of them out");
+  static_assert(
+      !requires { requires Upstream::locks_memory; },
+      "strata::pmr::large_page_adaptor: what lies below is locked already, page by page; put large_pages{} "
+      "below locked{}");
+  static_assert(
+      !requires { requires Upstream::makes_large_pages; },
+      "strata::pmr::large_page_adaptor: what lies below makes large pages already; leave one of them out");
 
   explicit large_page_adaptor(Upstream* upstream, large_pages options = {}) noexcept
       : base(options.name, upstream), upstream_(upstream), options_(options) {}

@@ -251,6 +251,8 @@ STRATA_WRAP_OPEN(open64);
 STRATA_WRAP_WORDS(long, syscall, long);
 STRATA_WRAP_WORDS(int, prctl, int);
 
+STRATA_WRAP(int, statvfs, statvfs, (const char* name, struct statvfs* answer), (name, answer));
+STRATA_WRAP(int, statvfs64, statvfs, (const char* name, struct statvfs* answer), (name, answer));
 #define STRATA_WRAP_FCNTL(symbol)                                \
   extern "C" int __real_##symbol(int, int, ...);                 \
   STRATA_WRAPPER int __wrap_##symbol(int fd, int command, ...) { \

@@ -25,6 +25,7 @@ enum class os_call : int {
   mprotect,
   madvise,
   ioctl,
+  statvfs,
   mlock,
   mlock2,
   munlock,

@@ -66,6 +66,11 @@ std::vector<sample> samples() {
          static const int zero = ::open("/dev/zero", O_RDONLY | O_CLOEXEC);
          return told(::ioctl(zero, FIONREAD, &waiting) < 0 && errno == ENOTTY ? 0 : -1);
        }},
+      {os_call::statvfs,
+       [] {
+         struct statvfs answer{};
+         return told(::statvfs("/", &answer));
+       }},
       {os_call::mlock, [] { return told(::mlock(page, kPage)); }},
       {os_call::mlock2, [] { return told(::mlock2(page, kPage, 0)); }},
       {os_call::munlock, [] { return told(::munlock(page, kPage)); }},

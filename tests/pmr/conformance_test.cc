@@ -31,6 +31,7 @@ using pages_slabs = stack<pages, slabs>;
 using pages_limit_slabs = stack<pages, limit, slabs>;
 using pages_slabs_limit = stack<pages, slabs, limit>;
 using pages_locked_slabs = stack<pages, locked, slabs>;
+using whole_ladder = stack<explicit_pages, large_pages, locked, slabs>;
 using pages_only = stack<pages>;
 
 INSTANTIATE_TEST_SUITE_P(
@@ -87,32 +88,39 @@ constexpr std::size_t plenty = std::size_t{1} << 40;
 
 INSTANTIATE_TEST_SUITE_P(
     Adaptors, Conformance,
-    testing::Values(subject([](upstream* u) { return locked_monotonic(u); },
-                            facts_of<synchronized_adaptor<>>({.reuses_memory = false}), "synchronized_adaptor"),
-                    subject([](upstream* u) { return limit_adaptor(u, limit{.bytes = plenty}); },
-                            passing<limit_adaptor<>>(), "limit_adaptor"),
-                    subject(
-                        [](upstream* u) {
-                          return limit_adaptor(
-                              u, relieved_limit{.bytes = plenty,
-                                                .when_short = [](void*, const shortage&) noexcept { return false; }});
-                        },
-                        passing<limit_adaptor<upstream, relieved_limit>>(), "limit_adaptor_relieved"),
-                    subject([](upstream* u) { return locked_adaptor(u, locked{.strict = false}); },
-                            passing<locked_adaptor<>>(), "locked_adaptor"),
-                    subject(
-                        [](upstream* u) {
-                          return locked_adaptor(
-                              u,
-                              locked{.strict = false, .wipe = true, .dumped = false, .children = children_find::zeros});
-                        },
-                        passing<locked_adaptor<>>(), "locked_adaptor_for_secrets"),
-                    subject([] { return pages_locked_slabs(pages{}, locked{.strict = false}, slabs{}); },
-                            facts_of<pages_locked_slabs>(), "pages_locked_slabs"),
-                    subject([] { return pages_limit_slabs(pages{}, limit{.bytes = plenty}, slabs{}); },
-                            facts_of<pages_limit_slabs>(), "pages_limit_slabs"),
-                    subject([] { return pages_slabs_limit(pages{}, slabs{}, limit{.bytes = plenty}); },
-                            facts_of<pages_slabs_limit>({.returns_everything = false}), "pages_slabs_limit")),
+    testing::Values(
+        subject([](upstream* u) { return locked_monotonic(u); },
+                facts_of<synchronized_adaptor<>>({.reuses_memory = false}), "synchronized_adaptor"),
+        subject([](upstream* u) { return limit_adaptor(u, limit{.bytes = plenty}); }, passing<limit_adaptor<>>(),
+                "limit_adaptor"),
+        subject(
+            [](upstream* u) {
+              return limit_adaptor(
+                  u,
+                  relieved_limit{.bytes = plenty, .when_short = [](void*, const shortage&) noexcept { return false; }});
+            },
+            passing<limit_adaptor<upstream, relieved_limit>>(), "limit_adaptor_relieved"),
+        subject([](upstream* u) { return large_page_adaptor(u); }, passing<large_page_adaptor<>>(),
+                "large_page_adaptor"),
+        subject([](upstream* u) { return large_page_adaptor(u, {.collapse = false, .look = false}); },
+                passing<large_page_adaptor<>>(), "large_page_adaptor_advising"),
+        subject([] { return explicit_page_resource(); }, passing<explicit_page_resource>(), "explicit_page_resource"),
+        subject([] { return whole_ladder(explicit_pages{}, large_pages{}, locked{.strict = false}, slabs{}); },
+                facts_of<whole_ladder>(), "explicit_pages_large_pages_locked_slabs"),
+        subject([](upstream* u) { return locked_adaptor(u, locked{.strict = false}); }, passing<locked_adaptor<>>(),
+                "locked_adaptor"),
+        subject(
+            [](upstream* u) {
+              return locked_adaptor(
+                  u, locked{.strict = false, .wipe = true, .dumped = false, .children = children_find::zeros});
+            },
+            passing<locked_adaptor<>>(), "locked_adaptor_for_secrets"),
+        subject([] { return pages_locked_slabs(pages{}, locked{.strict = false}, slabs{}); },
+                facts_of<pages_locked_slabs>(), "pages_locked_slabs"),
+        subject([] { return pages_limit_slabs(pages{}, limit{.bytes = plenty}, slabs{}); },
+                facts_of<pages_limit_slabs>(), "pages_limit_slabs"),
+        subject([] { return pages_slabs_limit(pages{}, slabs{}, limit{.bytes = plenty}); },
+                facts_of<pages_slabs_limit>({.returns_everything = false}), "pages_slabs_limit")),
     subject_name);
 
 }  // namespace

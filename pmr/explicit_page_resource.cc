@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <span>
+#include <stdexcept>
+#include <string>
+
+module strata.pmr:explicit_page_resource.impl;
+
+import :allocation_error;
+import :explicit_page_resource;
+import :ledger;
+import :misuse;
+import :report;
+
+import strata.mem;
+
+namespace strata::pmr {
+
+explicit_page_resource::explicit_page_resource(explicit_pages options)
+    : direct_layer(options.name, nullptr), options_(options) {
+  if (!std::has_single_bit(options.largest) || options.largest <= mem::page_bytes()) {
+    throw std::invalid_argument("strata::pmr::explicit_pages: largest is " + std::to_string(options.largest) +
+                                " bytes; it has to be a page size above " + std::to_string(mem::page_bytes()));
+  }
+  std::size_t known[64] = {};
+  const std::size_t count = std::min(mem::page_sizes(known), std::size(known));
+  for (std::size_t i = count; i > 1 && size_count_ < most_sizes; --i) {
+    if (known[i - 1] <= options.largest) sizes_[size_count_++] = known[i - 1];
+  }
+}
+
+explicit_page_resource::~explicit_page_resource() {
+  if (ledger_.blocks() != 0) {
+    report_misuse(
+        {.layer = name(), .sentence = "destroyed with live blocks: their pages stay mapped and nobody owns them"});
+  }
+}
+
+statistics explicit_page_resource::stats() const noexcept {
+  statistics figures = ledger_.figures();
+  const std::size_t mapped = mapped_.load(std::memory_order_relaxed);
+  figures.kept = stranded_.load(std::memory_order_relaxed);
+  figures.upstream = mapped + figures.kept;
+  figures.overhead = mapped - figures.live;
+  return figures;
+}
+
+std::size_t explicit_page_resource::degraded(std::span<degradation> out) const noexcept {
+  std::size_t count = 0;
+  const auto add = [&](const degradation& what) {
+    if (what.times == 0) return;
+    if (count < out.size()) out[count] = what;
+    ++count;
+  };
+  add({"blocks came in ordinary pages; have the OS keep more large pages in its pool",
+       {call_.load(std::memory_order_relaxed), code_.load(std::memory_order_relaxed)},
+       misses_.load(std::memory_order_relaxed)});
+  add({.reason = "the OS refused to unmap pages: raise its limit on mappings",
+       .times = stranded_.load(std::memory_order_relaxed) != 0 ? std::size_t{1} : std::size_t{0}});
+  return count;
+}
+
+std::size_t explicit_page_resource::large_bytes() const noexcept {
+  return static_cast<std::size_t>(
+      pool_blocks_.sum([](const void* block, std::size_t bytes) { return mem::backing_of(block, bytes).large; }));
+}
+
+// From the largest page that the block nearly fills, and that aligns it. `due`: there is such a page size.
+mem::page_run_result explicit_page_resource::from_pool(std::size_t bytes, std::size_t alignment, bool& due) noexcept {
+  mem::page_run_result last;
+  for (std::size_t i = 0; i < size_count_; ++i) {
+    const std::size_t page = sizes_[i];
+    const std::size_t waste = (page - bytes % page) % page;
+    if (bytes == 0 || waste > bytes / 8 || alignment > page) continue;
+    due = true;
+    const mem::page_run_result got = mem::map_large_run(bytes, page);
+    if (got.run.base != nullptr) return got;
+    last.error = got.error;
+  }
+  return last;
+}
+
+void* explicit_page_resource::do_allocate(std::size_t bytes, std::size_t alignment) {
+  bool due = false;
+  mem::page_run_result got = from_pool(bytes, alignment, due);
+  if (got.run.base != nullptr) {
+    if (const mem::os_error refused = pool_blocks_.add(got.run.base, got.run.bytes); refused.failed()) {
+      static_cast<void>(mem::unmap_run(got.run));
+      ledger_.failed();
+      throw allocation_error(name(), bytes, alignment, "there is no memory to note the block in", refused);
+    }
+    pool_bytes_.fetch_add(got.run.bytes, std::memory_order_relaxed);
+  } else {
+    if (due && options_.strict) {
+      ledger_.failed();
+      throw allocation_error(name(), bytes, alignment,
+                             "no pool has so many large pages free; have the OS keep more, or let strict be false",
+                             got.error);
+    }
+    const mem::os_error missing = got.error;
+    got = mem::map_run(bytes, alignment, {.label = options_.label});
+    if (got.run.base == nullptr) {
+      ledger_.failed();
+      throw allocation_error(name(), bytes, alignment, "the OS gives no pages", got.error);
+    }
+    if (due) {
+      call_.store(missing.call, std::memory_order_relaxed);
+      code_.store(missing.code, std::memory_order_relaxed);
+      misses_.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+  mapped_.fetch_add(got.run.bytes, std::memory_order_relaxed);
+  ledger_.handed_out(bytes);
+  return got.run.base;
+}
+
+void explicit_page_resource::do_deallocate(void* p, std::size_t bytes, std::size_t /*alignment*/) {
+  const std::size_t pooled = pool_blocks_.remove(p);
+  const mem::page_run run{p, pooled != 0 ? pooled : mem::run_bytes_for(bytes)};
+  ledger_.taken_back(bytes);
+  mapped_.fetch_sub(run.bytes, std::memory_order_relaxed);
+  pool_bytes_.fetch_sub(pooled, std::memory_order_relaxed);
+  if (mem::unmap_run(run).failed()) stranded_.fetch_add(run.bytes, std::memory_order_relaxed);
+}
+
+}  // namespace strata::pmr
