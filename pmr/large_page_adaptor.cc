@@ -2,6 +2,8 @@
 module;
 #include <cstddef>
 #include <cstdio>
+#include <stdexcept>
+#include <string>
 
 module strata.pmr:large_page_adaptor.impl;
 
@@ -14,6 +16,12 @@ namespace strata::pmr {
 
 mem::large_page_steps steps_of(const large_pages& options) noexcept {
   return {.advise = options.advise, .collapse = options.collapse, .look = options.look || options.strict};
+}
+
+void refuse_large_pages(const char* layer) {
+  throw std::invalid_argument(std::string("strata::pmr::large_pages \"") + layer +
+                              "\": what lies below is ism, which has large pages of its own and takes no advice; leave "
+                              "large_pages{} out");
 }
 
 void throw_no_large_pages(const char* layer, std::size_t bytes, std::size_t alignment,

@@ -28,7 +28,8 @@ import strata.mem;
 /// Complexity     of large blocks a system call for each step, and their pages' first touch if anybody looks; of small
 ///                ones none
 /// Overhead       0 bytes a block; 16 to 64 bytes of table for a large one
-/// Throws         what upstream throws; allocation_error when a block cannot be made resident, and when strict and not
+/// Throws         constructed above segments of the kind ism, which have large pages of their own: std::invalid_argument.
+///                What upstream throws; allocation_error when a block cannot be made resident, and when strict and not
 ///                all of it came into large pages, with the reason. Nothing has changed
 /// Deallocate     noexcept; size and alignment as allocated, else undefined
 /// Equality       identity
@@ -62,6 +63,7 @@ struct large_pages {
 namespace strata::pmr {
 
 [[nodiscard]] mem::large_page_steps steps_of(const large_pages& options) noexcept;
+[[noreturn]] void refuse_large_pages(const char* layer);
 [[noreturn]] void throw_no_large_pages(const char* layer, std::size_t bytes, std::size_t alignment,
                                        const mem::large_page_result& got);
 
@@ -81,6 +83,11 @@ class large_page_adaptor final : public direct_layer<large_page_adaptor<Upstream
   static constexpr bool can_release = false;
   static constexpr bool makes_large_pages = true;
 
+ private:
+  // Known when it is constructed.
+  static constexpr bool may_have_its_own = requires(const Upstream& u) { u.has_large_pages_of_its_own(); };
+
+ public:
   static_assert(
       !requires { requires Upstream::locks_memory; },
       "strata::pmr::large_page_adaptor: what lies below is locked already, page by page; put large_pages{} "
@@ -89,8 +96,12 @@ class large_page_adaptor final : public direct_layer<large_page_adaptor<Upstream
       !requires { requires Upstream::makes_large_pages; },
       "strata::pmr::large_page_adaptor: what lies below makes large pages already; leave one of them out");
 
-  explicit large_page_adaptor(Upstream* upstream, large_pages options = {}) noexcept
-      : base(options.name, upstream), upstream_(upstream), options_(options) {}
+  explicit large_page_adaptor(Upstream* upstream, large_pages options = {}) noexcept(!may_have_its_own)
+      : base(options.name, upstream), upstream_(upstream), options_(options) {
+    if constexpr (may_have_its_own) {
+      if (upstream->has_large_pages_of_its_own()) refuse_large_pages(options.name);
+    }
+  }
 
   /// Bytes of live blocks that should be in large pages: the whole ones within them.
   [[nodiscard]] std::size_t asked_bytes() const noexcept { return asked_.load(std::memory_order_relaxed); }

@@ -40,7 +40,7 @@ import strata.mem;
 ///                SIGKILL nothing is left of private and sealed segments; names are left, until remove_segment()
 /// Signals        not for signal handlers
 /// Composes       at the bottom of a stack, below a keeper: a segment a block is too dear for small ones. Not below
-///                large_pages{} when ism: it has what that would ask for
+///                large_pages{} when ism: it has what that would ask for, and is refused
 export namespace strata::pmr {
 
 using mem::segment_kind;
@@ -76,6 +76,9 @@ class segment_resource final : public direct_layer<segment_resource> {
 
   [[nodiscard]] statistics stats() const noexcept override;
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
+
+  /// Whether large pages come by the kind: a layer that asks for them above is then refused.
+  [[nodiscard]] bool has_large_pages_of_its_own() const noexcept { return options_.kind == segment_kind::ism; }
 
   /// Descriptor of a sealed block's object, closed by exec, valid as long as the block is; −1 when it is none.
   [[nodiscard]] int descriptor(const void* block) const noexcept;

@@ -29,7 +29,7 @@ import strata.mem;
 /// Size           any; zero takes a smallest block
 /// Complexity     O(1): a table, a pop or a push; once in half a magazine one lock and a batch
 /// Overhead       at most 7 bytes a block up to 128 (a block has at least 16), 15 up to 512, 31 up to 1024, an eighth
-///                above; about 1 % for heads; a cache of 64 KiB for each thread, and what it keeps
+///                above; about 1 % for heads; a cache of 36 KiB for each thread, and what it keeps
 /// Throws         what upstream throws, or allocation_error for sizes no machine has; nothing has changed. Constructed
 ///                with options that cannot be: std::invalid_argument
 /// Deallocate     noexcept; size and alignment as allocated, else undefined. A second deallocation is noticed when the

@@ -2,7 +2,7 @@
 // Claims beyond conformance: small blocks pass untouched; large ones are aligned to large pages and, where the machine
 // can, in such, as the kernel says, contents zero; what was asked and obtained is told by block and in sum; what did not
 // come is told, or when strict refused with the figures and nothing changed; every step can be refused, with every
-// errno that applies.
+// errno that applies; above ism it is refused.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory_resource>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -124,6 +125,16 @@ TEST_F(LargePageAdaptor, WithoutATableABlockIsRefused) {
   script.fail(test::os_call::mmap, 2, ENOMEM);  // the block, then the table
   EXPECT_THROW((void)memory.allocate(2 * large), allocation_error);
   EXPECT_EQ(script.mapped_bytes(), 0U);
+}
+
+TEST(LargePageAdaptorOrder, AboveIsmIsRefusedWhenConstructed) {
+  try {
+    stack memory{segments{.kind = segment_kind::ism}, large_pages{}};
+    FAIL() << "nothing was thrown";
+  } catch (const std::invalid_argument& e) {
+    EXPECT_NE(std::string(e.what()).find("ism, which has large pages of its own"), std::string::npos) << e.what();
+  }
+  const stack dism{segments{.kind = segment_kind::dism}, large_pages{}};
 }
 
 TEST_F(LargePageAdaptor, GivesAKeeperLargeSpans) {
