@@ -146,9 +146,9 @@ void narrow(memory_status& status, const char* root, const vocabulary& word) noe
     if (limit >= status.managed) continue;  // the machine is the narrower one: its own figures say more
     if (limit < status.limit) {
       status.limit = limit;
-      const std::string_view source = level.file(word.limit).view();
+      const path source = level.file(word.limit);
       const std::size_t length = std::min(source.size(), sizeof status.limit_source - 1);
-      *std::copy_n(source.data(), length, status.limit_source) = '\0';
+      *std::copy_n(source.c_str(), length, status.limit_source) = '\0';
     }
     status.available = std::min(status.available, room_in(level, word, limit));
   } while (level.up());
