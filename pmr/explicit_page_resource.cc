@@ -14,6 +14,7 @@ import :allocation_error;
 import :explicit_page_resource;
 import :ledger;
 import :misuse;
+import :refusals;
 import :report;
 
 import strata.mem;
@@ -50,18 +51,10 @@ statistics explicit_page_resource::stats() const noexcept {
 }
 
 std::size_t explicit_page_resource::degraded(std::span<degradation> out) const noexcept {
-  std::size_t count = 0;
-  const auto add = [&](const degradation& what) {
-    if (what.times == 0) return;
-    if (count < out.size()) out[count] = what;
-    ++count;
-  };
-  add({"blocks came in ordinary pages; have the OS keep more large pages in its pool",
-       {call_.load(std::memory_order_relaxed), code_.load(std::memory_order_relaxed)},
-       misses_.load(std::memory_order_relaxed)});
-  add({.reason = "the OS refused to unmap pages: raise its limit on mappings",
-       .times = stranded_.load(std::memory_order_relaxed) != 0 ? std::size_t{1} : std::size_t{0}});
-  return count;
+  const bool stranded = stranded_.load(std::memory_order_relaxed) != 0;
+  return tell({misses_.because("blocks came in ordinary pages; have the OS keep more large pages in its pool"),
+               {.reason = "the OS refused to unmap pages: raise its limit on mappings", .times = stranded ? 1U : 0U}},
+              out);
 }
 
 std::size_t explicit_page_resource::large_bytes() const noexcept {
@@ -107,11 +100,7 @@ void* explicit_page_resource::do_allocate(std::size_t bytes, std::size_t alignme
       ledger_.failed();
       throw allocation_error(name(), bytes, alignment, "the OS gives no pages", got.error);
     }
-    if (due) {
-      call_.store(missing.call, std::memory_order_relaxed);
-      code_.store(missing.code, std::memory_order_relaxed);
-      misses_.fetch_add(1, std::memory_order_relaxed);
-    }
+    if (due) misses_.note(missing);
   }
   mapped_.fetch_add(got.run.bytes, std::memory_order_relaxed);
   ledger_.handed_out(bytes);

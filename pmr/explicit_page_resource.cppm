@@ -8,6 +8,7 @@ export module strata.pmr:explicit_page_resource;
 
 import :layer;
 import :ledger;
+import :refusals;
 import :report;
 
 import strata.mem;
@@ -84,9 +85,7 @@ class explicit_page_resource final : public direct_layer<explicit_page_resource>
   mem::block_registry pool_blocks_;  // and the bytes of their runs
   std::atomic<std::size_t> mapped_{0};
   std::atomic<std::size_t> pool_bytes_{0};
-  std::atomic<std::size_t> misses_{0};
-  std::atomic<const char*> call_{nullptr};  // what was refused last, and why
-  std::atomic<int> code_{0};
+  refusals misses_;
   std::atomic<std::size_t> stranded_{0};  // bytes the OS would not take back
 };
 

@@ -12,6 +12,7 @@ export module strata.pmr:large_page_adaptor;
 import :allocation_error;
 import :layer;
 import :ledger;
+import :refusals;
 import :report;
 
 import strata.mem;
@@ -125,14 +126,9 @@ class large_page_adaptor final : public direct_layer<large_page_adaptor<Upstream
   }
 
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override {
-    const std::size_t times = misses_.load(std::memory_order_relaxed);
-    if (times == 0) return 0;
-    if (!out.empty()) {
-      out[0] = {"blocks did not all come in large pages; free memory, or have the OS keep large pages ready",
-                {call_.load(std::memory_order_relaxed), code_.load(std::memory_order_relaxed)},
-                times};
-    }
-    return 1;
+    return tell({misses_.because("blocks did not all come in large pages; free memory, or have the OS keep large pages "
+                                 "ready")},
+                out);
   }
 
  private:
@@ -180,10 +176,7 @@ class large_page_adaptor final : public direct_layer<large_page_adaptor<Upstream
       throw allocation_error(this->name(), bytes, alignment, "there is no memory to note the block in", refused);
     }
     asked_.fetch_add(got.asked, std::memory_order_relaxed);
-    if (!short_of) return;
-    call_.store(got.missing.call, std::memory_order_relaxed);
-    code_.store(got.missing.code, std::memory_order_relaxed);
-    misses_.fetch_add(1, std::memory_order_relaxed);
+    if (short_of) misses_.note(got.missing);
   }
 
   Upstream* const upstream_;
@@ -191,9 +184,7 @@ class large_page_adaptor final : public direct_layer<large_page_adaptor<Upstream
   shared_ledger ledger_;
   mem::block_registry blocks_;  // large ones, and their bytes
   std::atomic<std::size_t> asked_{0};
-  std::atomic<std::size_t> misses_{0};
-  std::atomic<const char*> call_{nullptr};  // what was refused last, and why
-  std::atomic<int> code_{0};
+  refusals misses_;
 };
 
 template <class Upstream>

@@ -10,6 +10,7 @@ module strata.pmr:locked_adaptor.impl;
 
 import :allocation_error;
 import :locked_adaptor;
+import :refusals;
 import :report;
 
 import strata.mem;
@@ -35,12 +36,6 @@ mem::lock_ledger& books() noexcept { return mem::lock_ledger::of_process(); }
 }
 
 }  // namespace
-
-void locker::refusals::note(mem::os_error cause) noexcept {
-  call.store(cause.call, std::memory_order_relaxed);
-  code.store(cause.code, std::memory_order_relaxed);
-  times.fetch_add(1, std::memory_order_relaxed);
-}
 
 locker::locker(const locked& options) noexcept
     : options_(options),
@@ -123,25 +118,12 @@ std::size_t locker::unlocked() const noexcept {
 }
 
 std::size_t locker::degraded(std::span<degradation> out) const noexcept {
-  std::size_t count = 0;
-  const auto add = [&](const char* reason, const refusals& what) {
-    const std::size_t times = what.times.load(std::memory_order_relaxed);
-    if (times == 0) return;
-    if (count < out.size()) {
-      out[count] = {
-          reason, {what.call.load(std::memory_order_relaxed), what.code.load(std::memory_order_relaxed)}, times};
-    }
-    ++count;
-  };
-  add("blocks were handed out unlocked; let the process lock more, or ask for less", locks_);
-  add("blocks were handed out that dumps or children see; take a kernel that can hide them", hidings_);
-  if (const unsigned forks = books().generation() - first_generation_; forks != 0) {
-    if (count < out.size()) {
-      out[count] = {"in this child of fork() nothing is locked that was before it; allocate anew here", {}, forks};
-    }
-    ++count;
-  }
-  return count;
+  return tell({locks_.because("blocks were handed out unlocked; let the process lock more, or ask for less"),
+               hidings_.because("blocks were handed out that dumps or children see; take a kernel that can hide them"),
+               {"in this child of fork() nothing is locked that was before it; allocate anew here",
+                {},
+                books().generation() - first_generation_}},
+              out);
 }
 
 }  // namespace strata::pmr

@@ -11,6 +11,7 @@ export module strata.pmr:locked_adaptor;
 import :allocation_error;
 import :layer;
 import :ledger;
+import :refusals;
 import :report;
 
 import strata.mem;
@@ -87,14 +88,6 @@ class locker {
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept;
 
  private:
-  // Something refused, and by which call.
-  struct refusals {
-    std::atomic<std::size_t> times{0};
-    std::atomic<const char*> call{nullptr};
-    std::atomic<int> code{0};
-
-    void note(mem::os_error cause) noexcept;
-  };
   [[nodiscard]] mem::os_error hide(void* p, std::size_t bytes) noexcept;
   void show(void* p, std::size_t bytes) noexcept;
   void notice_fork() const noexcept;

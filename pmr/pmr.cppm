@@ -19,6 +19,7 @@ export import :other_blocks;
 export import :page_resource;
 export import :policy;
 export import :pooled;
+export import :refusals;
 export import :report;
 export import :segment_resource;
 export import :slab_resource;

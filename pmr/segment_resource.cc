@@ -17,6 +17,7 @@ import :allocation_error;
 import :layer;
 import :ledger;
 import :misuse;
+import :refusals;
 import :report;
 import :segment_resource;
 
@@ -58,12 +59,6 @@ segment_resource::record segment_resource::unpack(std::size_t word) noexcept {
           .number = static_cast<int>(word & 0x7FFF'FFFFU) - 1};
 }
 
-void segment_resource::refusals::note(mem::os_error cause) noexcept {
-  call.store(cause.call, std::memory_order_relaxed);
-  code.store(cause.code, std::memory_order_relaxed);
-  times.fetch_add(1, std::memory_order_relaxed);
-}
-
 segment_resource::segment_resource(segments options)
     : direct_layer(options.name, nullptr), options_(checked(options)), locks_(mem::lock_ledger::of_process()) {}
 
@@ -89,26 +84,12 @@ statistics segment_resource::stats() const noexcept {
 }
 
 std::size_t segment_resource::degraded(std::span<degradation> out) const noexcept {
-  const struct {
-    const refusals& what;
-    const char* reason;
-  } states[] = {
-      {without_large_pages_,
-       "ism came without large pages and is locked in RAM instead; have the OS keep large pages ready"},
-      {names_, "the OS refused to remove names of objects; remove them by hand"},
-      {returns_, "the OS refused to take segments back; trim() tries again"},
-  };
-  std::size_t known = 0;
-  for (const auto& [what, reason] : states) {
-    const std::size_t times = what.times.load(std::memory_order_relaxed);
-    if (times == 0) continue;
-    if (known < out.size()) {
-      out[known] = {
-          reason, {what.call.load(std::memory_order_relaxed), what.code.load(std::memory_order_relaxed)}, times};
-    }
-    ++known;
-  }
-  return known;
+  return tell(
+      {without_large_pages_.because("ism came without large pages and is locked in RAM instead; have the OS keep "
+                                    "large pages ready"),
+       names_.because("the OS refused to remove names of objects; remove them by hand"),
+       returns_.because("the OS refused to take segments back; trim() tries again")},
+      out);
 }
 
 int segment_resource::descriptor(const void* block) const noexcept {

@@ -11,6 +11,7 @@ export module strata.pmr:segment_resource;
 
 import :layer;
 import :ledger;
+import :refusals;
 import :report;
 
 import strata.mem;
@@ -104,15 +105,6 @@ class segment_resource final : public direct_layer<segment_resource> {
   };
   [[nodiscard]] static std::size_t pack(const record& r) noexcept;
   [[nodiscard]] static record unpack(std::size_t word) noexcept;
-
-  // Something refused, and by which call.
-  struct refusals {
-    std::atomic<std::size_t> times{0};
-    std::atomic<const char*> call{nullptr};
-    std::atomic<int> code{0};
-
-    void note(mem::os_error cause) noexcept;
-  };
 
   [[nodiscard]] int take_number() noexcept;
   void leave_number(int number) noexcept;
