@@ -2,6 +2,7 @@
 export module strata.mem;
 
 export import :address_counts;
+export import :bitmap;
 export import :block;
 export import :boundary_heap;
 export import :budget;
@@ -12,6 +13,7 @@ export import :cached_slots;
 export import :chunk_table;
 export import :depot;
 export import :facts;
+export import :fragment_map;
 export import :free_index;
 export import :growth;
 export import :large_blocks;
@@ -33,6 +35,7 @@ export import :slot_shape;
 export import :small_mutex;
 export import :sole_cache;
 export import :span_table;
+export import :stripes;
 export import :thread_cache;
 export import :thread_number;
 export import :threads;

@@ -5,7 +5,7 @@ module;
 
 export module strata.mem:schedule;
 
-/// Places between two critical sections, named so that a test can have another thread come just there.
+/// Places between two critical sections, or two steps of what has none, named so that a test can have another thread come just there.
 ///
 /// Built with STRATA_SCHEDULE, as the sanitizer configurations are, reached() calls what a test has set; otherwise it is
 /// nothing. No lock of this floor is held at any of these places, but the registry's while a thread that ends hands its
@@ -13,15 +13,18 @@ export module strata.mem:schedule;
 export namespace strata::mem {
 
 enum class moment : std::uint8_t {
-  magazine_dry,     ///< cached_slabs: a thread's magazine is empty, the store was not asked yet
-  magazine_full,    ///< cached_slabs: a magazine is about to grow or to lose its older part
-  cache_made,       ///< cached_slabs: there is a new cache, which is not the thread's yet
-  piece_wanted,     ///< slab_store: the depot has room for a batch, but no piece for it
-  piece_fetched,    ///< slab_store: one was taken for it
-  surplus_removed,  ///< slab_store: a piece is in nobody's books
-  span_wanted,      ///< cached_slabs: the store is empty, the layer above will add a span
-  thread_ending,    ///< cache_registry: a thread's caches are about to be retired
-  owner_ending,     ///< cache_registry: an owner's caches are about to be taken from their threads
+  magazine_dry,      ///< cached_slabs: a thread's magazine is empty, the store was not asked yet
+  magazine_full,     ///< cached_slabs: a magazine is about to grow or to lose its older part
+  cache_made,        ///< cached_slabs: there is a new cache, which is not the thread's yet
+  piece_wanted,      ///< slab_store: the depot has room for a batch, but no piece for it
+  piece_fetched,     ///< slab_store: one was taken for it
+  surplus_removed,   ///< slab_store: a piece is in nobody's books
+  span_wanted,       ///< cached_slabs: the store is empty, the layer above will add a span
+  run_found,         ///< bitmap: a free run was seen and is about to be claimed
+  run_part_taken,    ///< bitmap: a cell's part of a run was claimed
+  run_part_cleared,  ///< bitmap: a cell's part of a run was released, or given back
+  thread_ending,     ///< cache_registry: a thread's caches are about to be retired
+  owner_ending,      ///< cache_registry: an owner's caches are about to be taken from their threads
 };
 
 #ifdef STRATA_SCHEDULE
