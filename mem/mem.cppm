@@ -27,6 +27,7 @@ export import :owned_blocks;
 export import :page_run;
 export import :schedule;
 export import :segment;
+export import :shared_heap;
 export import :size_class;
 export import :slab;
 export import :slab_store;
