@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -58,6 +59,20 @@ template <threads Threads>
 std::size_t block_set<Threads>::size() const noexcept {
   const lock held(lock_);
   return blocks_.size();
+}
+
+template <threads Threads>
+const char* block_set<Threads>::check() const noexcept {
+  const lock held(lock_);
+  if (!blocks_.is_sound()) return "a remembered block is not found where its address says";
+  std::array<std::uint32_t, std::size_t{1} << outline_bits> found{};
+  blocks_.visit([&found](std::uintptr_t block, std::size_t /*number*/) { ++found[hash(block)]; });
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (outline_[i].load(std::memory_order_relaxed) != found[i]) {
+      return "remembered blocks are more or fewer than were counted";
+    }
+  }
+  return nullptr;
 }
 
 template class block_set<threads::any>;

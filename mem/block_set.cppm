@@ -53,6 +53,9 @@ class block_set {
 
   [[nodiscard]] std::size_t size() const noexcept;
 
+  /// What contradicts what, or null. O(blocks), under the lock.
+  [[nodiscard]] const char* check() const noexcept;
+
   /// Why the lock is not known to fork(), if it is not.
   [[nodiscard]] inline os_error unknown_to_fork() const noexcept { return lock_.unknown_to_fork(); }
 
@@ -61,10 +64,11 @@ class block_set {
 
   static constexpr unsigned outline_bits = 10;
 
-  [[nodiscard]] inline tally& outline(const void* block) noexcept {
-    const std::uint64_t hash = std::uint64_t{address(block)} * 0x9E37'79B9'7F4A'7C15U;  // Fibonacci hashing (Knuth)
-    return outline_[static_cast<std::size_t>(hash >> (64 - outline_bits))];
+  [[nodiscard]] static inline std::size_t hash(std::uintptr_t block) noexcept {
+    const std::uint64_t product = std::uint64_t{block} * 0x9E37'79B9'7F4A'7C15U;  // Fibonacci hashing (Knuth)
+    return static_cast<std::size_t>(product >> (64 - outline_bits));
   }
+  [[nodiscard]] inline tally& outline(const void* block) noexcept { return outline_[hash(address(block))]; }
 
   [[nodiscard]] set_answer look_and_take(const void* block, std::size_t bytes) noexcept;
 

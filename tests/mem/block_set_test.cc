@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: answers are those of a trivial model, whatever comes and goes, through every growth, in both forms; a block
 // that comes with another size stays in; a growth that the OS refuses changes nothing, and room once made needs no OS;
-// nothing is left mapped at the end; threads find what others put in and nothing else; a child of fork() can go on.
+// nothing is left mapped at the end; check() sees a stray write; threads find what others put in and nothing else; a child of fork() can go on.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -74,6 +74,16 @@ TYPED_TEST(BlockSet, ARefusedGrowthChangesNothing) {
     script.fail_always(test::os_call::mmap, 0);
   }
   EXPECT_EQ(script.mapped_bytes(), 0U);
+}
+
+TYPED_TEST(BlockSet, CheckSeesAStrayWrite) {
+  for (std::uintptr_t i = 1; i <= 100; ++i) ASSERT_FALSE(this->set.add(block_at(16 * i), i).failed());
+  EXPECT_EQ(this->set.check(), nullptr);
+  auto* const hit = reinterpret_cast<unsigned char*>(&this->set) + 1000;
+  *hit = static_cast<unsigned char>(*hit ^ 1U);
+  EXPECT_STREQ(this->set.check(), "remembered blocks are more or fewer than were counted");
+  *hit = static_cast<unsigned char>(*hit ^ 1U);
+  EXPECT_EQ(this->set.check(), nullptr);
 }
 
 // Each thread puts its own in and takes those of its neighbour out, which come to it one by one; all the while it asks
