@@ -4,6 +4,7 @@ export module strata.mem;
 export import :address_counts;
 export import :bitmap;
 export import :block;
+export import :block_set;
 export import :boundary_heap;
 export import :budget;
 export import :bytes;

@@ -2,9 +2,11 @@
 export module strata.pmr;
 
 export import :allocation_error;
+export import :block_origins;
 export import :borrowed_resource;
 export import :exhaustion;
 export import :explicit_page_resource;
+export import :fallback_resource;
 export import :fragment_resource;
 export import :heap_resource;
 export import :large_page_adaptor;
@@ -26,6 +28,7 @@ export import :pooled;
 export import :refusals;
 export import :report;
 export import :segment_resource;
+export import :size_split_resource;
 export import :slab_resource;
 export import :slot_supply;
 export import :small_heap;
