@@ -29,6 +29,7 @@ export import :refusals;
 export import :report;
 export import :segment_resource;
 export import :size_split_resource;
+export import :sizeless_adaptor;
 export import :slab_resource;
 export import :slot_supply;
 export import :small_heap;

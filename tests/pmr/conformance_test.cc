@@ -103,6 +103,7 @@ INSTANTIATE_TEST_SUITE_P(
                   relieved_limit{.bytes = plenty, .when_short = [](void*, const shortage&) noexcept { return false; }});
             },
             passing<limit_adaptor<upstream, relieved_limit>>(), "limit_adaptor_relieved"),
+        subject([](upstream* u) { return sizeless_adaptor(u); }, passing<sizeless_adaptor<>>(), "sizeless_adaptor"),
         subject([](upstream* u) { return large_page_adaptor(u); }, passing<large_page_adaptor<>>(),
                 "large_page_adaptor"),
         subject([](upstream* u) { return large_page_adaptor(u, {.collapse = false, .look = false}); },
