@@ -26,14 +26,6 @@ std::unique_ptr<subject> open_stack() {
 
 std::unique_ptr<subject> open_checked_slabs() { return stack_of(sp::pages{}, sp::slabs{.checks = true}); }
 
-/// One arena is the segment.
-std::unique_ptr<subject> open_segment_heap() {
-  return segment_of(sp::pages{}, sp::heap{.min_arena = segment_bytes,
-                                          .max_arena = segment_bytes,
-                                          .max_bytes = segment_bytes,
-                                          .keep_empty = segment_bytes});
-}
-
 constexpr bool kPeer = true, kShareable = true;
 
 constexpr contender kContenders[] = {
@@ -61,7 +53,13 @@ constexpr contender kContenders[] = {
 constexpr contender kMpbenchOnly[] = {
     {"malloc", "malloc and free", kPeer, kShareable, open_malloc},
     {"std_segment", "std::pmr::synchronized_pool_resource over one buffer", kPeer, kShareable, open_std_segment},
-    {"segment_heap", "strata: pages, heap of one arena", !kPeer, !kShareable, open_segment_heap},
+    {"segment_heap", "strata: pages, heap of one arena", !kPeer, !kShareable,
+     [] {
+       return segment_of(sp::pages{}, sp::heap{.min_arena = segment_bytes,
+                                               .max_arena = segment_bytes,
+                                               .max_bytes = segment_bytes,
+                                               .keep_empty = segment_bytes});
+     }},
 };
 
 constexpr std::string_view kMpbench[] = {"glibc",         "mimalloc", "jemalloc", "tcmalloc",  "tbb",
