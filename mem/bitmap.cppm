@@ -82,6 +82,11 @@ class bitmap {
   /// has them, or nobody else calls just now.
   bool release(std::size_t first, std::size_t n) noexcept;
 
+  /// In a child of fork(): those who were on their way are not here, and disturb nobody. Bits they had taken stay.
+  void forked() noexcept {
+    progress_.visit([](progress& p) { p.ended.store(p.begun.load()); });
+  }
+
   [[nodiscard]] bool is_taken(std::size_t i) const noexcept { return (read(i / width) >> (i % width) & 1) != 0; }
 
   /// Bits that are taken. Like the next, right when nobody else calls just now.

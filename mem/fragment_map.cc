@@ -172,6 +172,20 @@ void fragment_map::revive(void* base) noexcept {
   bits_.release(0, shape_.count);
 }
 
+void fragment_map::forked() noexcept {
+  bits_.forked();
+  if (base() == nullptr) return;
+  for (std::size_t i = 0; i < shape_.count;) {
+    const std::uint32_t seen = descriptors_[i].load(std::memory_order_relaxed);
+    if ((seen & start) != 0) {
+      i += seen & ~start;
+      continue;
+    }
+    if (bits_.is_taken(i)) bits_.release(i, 1);
+    ++i;
+  }
+}
+
 const char* fragment_map::check() const noexcept {
   if (base() == nullptr) {
     return bits_.taken() == shape_.count ? nullptr : "a region without memory has free fragments";

@@ -97,6 +97,9 @@ class fragment_map {
   void revive(void* base) noexcept;
 
   [[nodiscard]] const fragment_shape& shape() const noexcept { return shape_; }
+  /// In a child of fork(): what threads of the parent were just taking or giving back is free, and nobody is on his way.
+  void forked() noexcept;
+
   /// Where the data is; null when retired.
   [[nodiscard]] std::byte* base() const noexcept { return base_.load(std::memory_order_acquire); }
   [[nodiscard]] const bitmap<>& bits() const noexcept { return bits_; }

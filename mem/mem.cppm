@@ -14,6 +14,7 @@ export import :chunk_table;
 export import :depot;
 export import :facts;
 export import :fragment_map;
+export import :fragment_store;
 export import :free_index;
 export import :growth;
 export import :large_blocks;

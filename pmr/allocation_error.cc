@@ -21,6 +21,14 @@ allocation_error::allocation_error(const char* layer, std::size_t bytes, std::si
   std::snprintf(text_ + used, sizeof(text_) - used, " (%s: %s)", cause.call, mem::name_of(cause));
 }
 
+allocation_error::allocation_error(const char* layer, std::size_t bytes, std::size_t alignment, const char* reason,
+                                   room left) noexcept
+    : layer_(layer), bytes_(bytes), alignment_(alignment) {
+  std::snprintf(text_, sizeof(text_),
+                "strata: %s cannot allocate %zu bytes aligned to %zu: %s (%zu bytes free, %zu in one piece)", layer,
+                bytes, alignment, reason, left.free, left.largest);
+}
+
 const char* allocation_error::what() const noexcept { return text_; }
 
 }  // namespace strata::pmr

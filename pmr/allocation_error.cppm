@@ -13,13 +13,22 @@ import strata.mem;
 /// without allocating. Copies are noexcept, as the standard asks of exceptions.
 export namespace strata::pmr {
 
+/// What an allocator that cannot grow has left, bytes.
+struct room {
+  std::size_t free;     ///< in all
+  std::size_t largest;  ///< in one piece
+};
+
 class allocation_error : public std::bad_alloc {
  public:
   /// `layer` and `reason` are literals or outlive the exception; sizes in bytes.
   allocation_error(const char* layer, std::size_t bytes, std::size_t alignment, const char* reason,
                    mem::os_error cause = {}) noexcept;
 
-  /// One sentence: layer, size, alignment, reason, errno by name.
+  /// The same where there is some room, but not enough.
+  allocation_error(const char* layer, std::size_t bytes, std::size_t alignment, const char* reason, room left) noexcept;
+
+  /// One sentence: layer, size, alignment, reason, errno by name, or room.
   [[nodiscard]] const char* what() const noexcept override;
 
   [[nodiscard]] inline const char* layer() const noexcept { return layer_; }

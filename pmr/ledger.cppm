@@ -52,16 +52,16 @@ class ledger {
 class shared_ledger {
  public:
   inline void handed_out(std::size_t bytes) noexcept {
-    const std::size_t now = live_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-    for (std::size_t seen = peak_.load(std::memory_order_relaxed); now > seen;) {
-      if (peak_.compare_exchange_weak(seen, now, std::memory_order_relaxed)) break;
-    }
+    raise(live_.fetch_add(bytes, std::memory_order_relaxed) + bytes);
     blocks_.fetch_add(1, std::memory_order_relaxed);
     allocations_.fetch_add(1, std::memory_order_relaxed);
   }
   inline void taken_back(std::size_t bytes) noexcept {
     live_.fetch_sub(bytes, std::memory_order_relaxed);
     blocks_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  inline void resized(std::size_t from, std::size_t to) noexcept {
+    raise(live_.fetch_add(to - from, std::memory_order_relaxed) + (to - from));
   }
   inline void failed() noexcept { failures_.fetch_add(1, std::memory_order_relaxed); }
 
@@ -83,6 +83,12 @@ class shared_ledger {
   }
 
  private:
+  inline void raise(std::size_t live) noexcept {
+    for (std::size_t seen = peak_.load(std::memory_order_relaxed); live > seen;) {
+      if (peak_.compare_exchange_weak(seen, live, std::memory_order_relaxed)) break;
+    }
+  }
+
   std::atomic<std::size_t> live_{0};
   std::atomic<std::size_t> peak_{0};
   std::atomic<std::size_t> blocks_{0};

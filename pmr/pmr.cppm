@@ -3,7 +3,9 @@ export module strata.pmr;
 
 export import :allocation_error;
 export import :borrowed_resource;
+export import :exhaustion;
 export import :explicit_page_resource;
+export import :fragment_resource;
 export import :heap_resource;
 export import :large_page_adaptor;
 export import :layer;

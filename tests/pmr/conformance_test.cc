@@ -33,6 +33,8 @@ using pages_slabs_limit = stack<pages, slabs, limit>;
 using pages_locked_slabs = stack<pages, locked, slabs>;
 using whole_ladder = stack<explicit_pages, large_pages, locked, slabs>;
 using pages_only = stack<pages>;
+using pages_fragments = stack<pages, fragments>;
+using pages_fragments_heap_lock = stack<pages, fragments, heap, synchronized>;
 
 INSTANTIATE_TEST_SUITE_P(
     Layers, Conformance,
@@ -121,6 +123,30 @@ INSTANTIATE_TEST_SUITE_P(
                 facts_of<pages_limit_slabs>(), "pages_limit_slabs"),
         subject([] { return pages_slabs_limit(pages{}, slabs{}, limit{.bytes = plenty}); },
                 facts_of<pages_slabs_limit>({.returns_everything = false}), "pages_slabs_limit")),
+    subject_name);
+
+constexpr std::size_t large_region = std::size_t{64} << 20;
+
+INSTANTIATE_TEST_SUITE_P(
+    Fragments, Conformance,
+    testing::Values(subject([](upstream* u) { return fragment_resource(u, {.max_regions = 64}); },
+                            facts_of<fragment_resource<>>(), "fragment_resource"),
+                    subject([](upstream* u) { return fragment_resource(u, {.region_bytes = large_region}); },
+                            facts_of<fragment_resource<>>({.grows = false}), "fragment_resource_fixed"),
+                    subject(
+                        [](upstream* u) {
+                          return fragment_resource(u,
+                                                   {.fragment_bytes = 64, .page_bytes = 64 * 1024, .max_regions = 64});
+                        },
+                        facts_of<fragment_resource<>>(), "fragment_resource_of_long_pages"),
+                    subject([] { return pages_fragments(pages{}, fragments{.max_regions = 64}); },
+                            facts_of<pages_fragments>(), "pages_fragments"),
+                    subject(
+                        [] {
+                          return pages_fragments_heap_lock(pages{}, fragments{.region_bytes = large_region}, heap{},
+                                                           synchronized{});
+                        },
+                        facts_of<pages_fragments_heap_lock>(), "pages_fragments_heap_synchronized")),
     subject_name);
 
 }  // namespace

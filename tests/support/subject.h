@@ -33,6 +33,8 @@ struct facts {
   std::size_t max_live_bytes = std::size_t{32} << 20;
   /// Deallocated memory is used again. False for one that only grows: the suite then starts a new one now and then.
   bool reuses_memory = true;
+  /// Asks upstream again when it has no room left. False for one that takes all it will ever have when constructed.
+  bool grows = true;
   /// Any two instances are equal: a block of one may go back to another.
   bool interchangeable = false;
   /// Calls operator new, malloc or the default resource, when constructed or when asked.
