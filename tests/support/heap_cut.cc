@@ -29,12 +29,15 @@
 
 namespace {
 
-constinit int shut = 0;
-constinit std::size_t refused_requests = 0;
+struct alignas(16) gate {
+  int shut;
+  std::size_t requests;
+};
+constinit gate heap = {};  // in one page: whoever shuts it has touched both
 
 STRATA_PLAIN bool refused() noexcept {
-  if (__atomic_load_n(&shut, __ATOMIC_ACQUIRE) == 0) return false;
-  __atomic_add_fetch(&refused_requests, 1, __ATOMIC_RELAXED);
+  if (__atomic_load_n(&heap.shut, __ATOMIC_ACQUIRE) == 0) return false;
+  __atomic_add_fetch(&heap.requests, 1, __ATOMIC_RELAXED);
   errno = ENOMEM;
   return true;
 }
@@ -43,8 +46,8 @@ STRATA_PLAIN bool refused() noexcept {
 
 namespace strata::test {
 
-void shut_heap() noexcept { __atomic_store_n(&shut, 1, __ATOMIC_RELEASE); }
-std::size_t heap_requests_refused() noexcept { return __atomic_load_n(&refused_requests, __ATOMIC_RELAXED); }
+void shut_heap() noexcept { __atomic_store_n(&heap.shut, 1, __ATOMIC_RELEASE); }
+std::size_t heap_requests_refused() noexcept { return __atomic_load_n(&heap.requests, __ATOMIC_RELAXED); }
 
 }  // namespace strata::test
 
