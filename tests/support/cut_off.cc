@@ -18,9 +18,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
+#include <fstream>
 #include <latch>
 #include <new>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -208,6 +209,19 @@ void say_which_call_is_refused() noexcept {
 void demand(bool holds, const char* sentence, std::source_location where) noexcept {
   if (holds) return;
   end_saying("line %u: %s (thread %d)", static_cast<unsigned>(where.line()), sentence, thread_here);
+}
+
+void cut_off::touch_all() {
+  std::ifstream maps("/proc/self/maps");  // begin-end rwxp offset device inode path
+  for (std::string line; std::getline(maps, line);) {
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    std::array<char, 5> rights{};
+    if (std::sscanf(line.c_str(), "%zx-%zx %4s", &begin, &end, rights.data()) != 3 || rights[0] != 'r') continue;
+    // What the kernel has a name for, such as [vvar], cannot be populated, and need not be.
+    (void)::madvise(reinterpret_cast<void*>(begin), end - begin,
+                    rights[1] == 'w' ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+  }
 }
 
 void cut_off::run(unsigned threads, const job& work, const std::function<void()>& after, const job& before) {

@@ -44,6 +44,10 @@ class cut_off {
       unsigned threads, const job& work, const std::function<void()>& after = [] {},
       const job& before = [](unsigned) {});
 
+  /// Touches every page this process may use by now, so that it is in its page table: code that has not run yet, and
+  /// what fork() left to be copied. What is made afterwards, and faults, does so of its own.
+  static void touch_all();
+
   /// Says that one exception more was thrown and caught: one more request of the heap is expected.
   void caught() noexcept { exceptions_.fetch_add(1, std::memory_order_relaxed); }
 
