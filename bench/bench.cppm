@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 export module bench;
 
+export import :balance;
 export import :batch;
 export import :campaign;
 export import :chart;
@@ -20,9 +21,11 @@ export import :measure;
 export import :outcome;
 export import :pair;
 export import :peers;
+export import :phases;
 export import :prodcons;
 export import :random;
 export import :reads;
+export import :stack_subject;
 export import :strings;
 export import :subject;
 export import :table;

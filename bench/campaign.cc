@@ -14,6 +14,7 @@ import :comparison;
 import :contenders;
 import :outcome;
 import :random;
+import :subject;
 import :workload;
 
 namespace bench {
@@ -76,6 +77,8 @@ campaign_result run_campaign(const plan& what, const measurer& measure) {
       for (const contender* c : order) {
         if (w->threads > 1 && !c->shareable) continue;
         const outcome result = measure(w, *c);
+        if (result.what == outcome::kind::wrong)
+          throw wrong(std::string(c->name) + " in " + w->name + ": " + result.why);
         if (result.what != outcome::kind::figures) {
           left_out.add(std::string(c->name) + " is left out of " + w->name + ": " + result.why);
           continue;

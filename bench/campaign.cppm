@@ -32,7 +32,8 @@ struct campaign_result {
 using measurer = std::function<outcome(const workload* what, const contender& who)>;
 
 /// Round by round, workload by workload, the contenders in random order. Who is absent is left out, and so is who may
-/// not be shared of workloads with threads.
+/// not be shared of workloads with threads. Throws wrong as soon as a contender's books are: no figure of such a run is
+/// to be believed.
 [[nodiscard]] campaign_result run_campaign(const plan& what, const measurer& measure);
 
 }  // namespace bench

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <cstddef>
 #include <memory>
-#include <memory_resource>
 #include <span>
 #include <string_view>
-#include <utility>
+#include <vector>
 
 module bench:contenders.impl;
 
 import :contenders;
 import :peers;
+import :stack_subject;
 import :subject;
 
 import strata.pmr;
@@ -20,35 +19,12 @@ namespace sp = strata::pmr;
 namespace bench {
 namespace {
 
-/// A stack, whose trim() is that of every layer that has one, from the top down.
-template <class... Layers>
-class stack_subject final : public subject {
- public:
-  explicit stack_subject(const Layers&... layers) : layers_(layers...) {}
-
-  [[nodiscard]] std::pmr::memory_resource& memory() noexcept override { return layers_; }
-  void trim() noexcept override {
-    [this]<std::size_t... I>(std::index_sequence<I...>) {
-      (trim(layers_.template get<sizeof...(Layers) - 1 - I>()), ...);
-    }(std::index_sequence_for<Layers...>());
-  }
-
- private:
-  static void trim(auto& layer) noexcept {
-    if constexpr (requires { layer.trim(); }) layer.trim();
-  }
-
-  sp::stack<Layers...> layers_;
-};
-
 template <class... Layers>
 std::unique_ptr<subject> open_stack() {
-  return std::make_unique<stack_subject<Layers...>>(Layers{}...);
+  return stack_of(Layers{}...);
 }
 
-std::unique_ptr<subject> open_checked_slabs() {
-  return std::make_unique<stack_subject<sp::pages, sp::slabs>>(sp::pages{}, sp::slabs{.checks = true});
-}
+std::unique_ptr<subject> open_checked_slabs() { return stack_of(sp::pages{}, sp::slabs{.checks = true}); }
 
 constexpr bool kPeer = true, kShareable = true;
 
@@ -73,13 +49,39 @@ constexpr contender kContenders[] = {
     {"heap", "strata: pages, heap", !kPeer, !kShareable, open_stack<sp::pages, sp::heap>},
 };
 
+/// For mpbench alone. Memory in a segment comes last.
+constexpr contender kMpbenchOnly[] = {
+    {"malloc", "malloc and free", kPeer, kShareable, open_malloc},
+    {"std_segment", "std::pmr::synchronized_pool_resource over one buffer", kPeer, kShareable, open_std_segment},
+    {"segment_heap", "strata: pages, heap of one arena", !kPeer, !kShareable,
+     [] {
+       return segment_of(sp::pages{}, sp::heap{.min_arena = segment_bytes,
+                                               .max_arena = segment_bytes,
+                                               .max_bytes = segment_bytes,
+                                               .keep_empty = segment_bytes});
+     }},
+};
+
+constexpr std::string_view kMpbench[] = {"glibc",         "mimalloc", "jemalloc", "tcmalloc",  "tbb",
+                                         "std_sync_pool", "std_pool", "slabs",    "sync_heap", "heap"};
+
 }  // namespace
 
 std::span<const contender> contenders() noexcept { return kContenders; }
 
+std::vector<const contender*> mpbench_contenders() {
+  std::vector<const contender*> result;
+  for (const std::string_view name : kMpbench) result.push_back(find_contender(name));
+  for (const contender& c : kMpbenchOnly) result.push_back(&c);
+  return result;
+}
+
 const contender* find_contender(std::string_view name) noexcept {
-  for (const contender& c : kContenders) {
-    if (c.name == name) return &c;
+  for (const std::span<const contender> among :
+       {std::span<const contender>(kContenders), std::span<const contender>(kMpbenchOnly)}) {
+    for (const contender& c : among) {
+      if (c.name == name) return &c;
+    }
   }
   return nullptr;
 }

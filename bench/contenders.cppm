@@ -3,6 +3,7 @@ module;
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 export module bench:contenders;
 
@@ -23,7 +24,10 @@ struct contender {
 /// Peers first.
 [[nodiscard]] std::span<const contender> contenders() noexcept;
 
-/// Null when there is none of that name.
+/// Those of mpbench: some of these, and some more.
+[[nodiscard]] std::vector<const contender*> mpbench_contenders();
+
+/// One of either. Null when there is none of that name.
 [[nodiscard]] const contender* find_contender(std::string_view name) noexcept;
 
 }  // namespace bench

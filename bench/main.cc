@@ -3,6 +3,7 @@
 // its own makes each measurement: this program again, called `resources measure workload contender share`.
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -16,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -27,7 +29,10 @@ import bench;
 
 ABSL_FLAG(std::string, workload, "", "regular expression: only workloads in whose name it is found");
 ABSL_FLAG(std::string, contender, "", "regular expression: only contenders in whose name it is found");
+ABSL_FLAG(bool, mpbench, false, "the phases and holes of mpbench, and its contenders, instead of everything else");
+ABSL_FLAG(int, threads, 0, "mpbench runs in 1 to so many threads; as many as there are processors, from 4 to 8");
 ABSL_FLAG(bool, full, false, "nine rounds of full length, instead of the short form");
+ABSL_FLAG(bool, quick, false, "one round of a hundredth of the operations: whether it works, not how fast");
 ABSL_FLAG(int, rounds, 0, "how often each measurement is made; the median counts");
 ABSL_FLAG(double, share, 0, "of the full number of operations in a measurement");
 ABSL_FLAG(std::uint64_t, seed, 0, "of the order of contenders; chosen by chance and printed");
@@ -54,20 +59,43 @@ int measure_here(const std::vector<std::string>& arguments) {
 }
 
 template <class Item>
-std::vector<const Item*> chosen(std::span<const Item> among, const std::string& expression) {
-  const std::regex wanted(expression);
+std::vector<const Item*> pointers(std::span<const Item> items) {
   std::vector<const Item*> result;
-  for (const Item& item : among) {
-    if (std::regex_search(item.name, wanted)) result.push_back(&item);
-  }
+  for (const Item& item : items) result.push_back(&item);
   return result;
 }
 
+/// Throws when that is no number of threads.
+unsigned threads_from_flags() {
+  const int asked = absl::GetFlag(FLAGS_threads);
+  if (asked == 0) return std::clamp(std::thread::hardware_concurrency(), 4U, 8U);
+  if (asked < 0 || asked > static_cast<int>(bench::mpbench_most_threads)) {
+    throw std::runtime_error(absl::StrFormat("--threads is from 1 to %u", bench::mpbench_most_threads));
+  }
+  return static_cast<unsigned>(asked);
+}
+
+std::vector<const bench::workload*> all_workloads() {
+  return absl::GetFlag(FLAGS_mpbench) ? bench::mpbench_workloads(threads_from_flags()) : pointers(bench::workloads());
+}
+
+std::vector<const bench::contender*> all_contenders() {
+  return absl::GetFlag(FLAGS_mpbench) ? bench::mpbench_contenders() : pointers(bench::contenders());
+}
+
+template <class Item>
+std::vector<const Item*> chosen(std::vector<const Item*> among, const std::string& expression) {
+  const std::regex wanted(expression);
+  std::erase_if(among, [&](const Item* item) { return !std::regex_search(item->name, wanted); });
+  return among;
+}
+
 bench::plan plan_from_flags() {
-  const bool full = absl::GetFlag(FLAGS_full);
-  bench::plan plan{chosen(bench::workloads(), absl::GetFlag(FLAGS_workload)),
-                   chosen(bench::contenders(), absl::GetFlag(FLAGS_contender)), full ? 9 : 4, full ? 1.0 : 0.1,
-                   absl::GetFlag(FLAGS_seed)};
+  const auto [rounds, share] = absl::GetFlag(FLAGS_full)    ? std::pair(9, 1.0)
+                               : absl::GetFlag(FLAGS_quick) ? std::pair(1, 0.01)
+                                                            : std::pair(4, 0.1);
+  bench::plan plan{chosen(all_workloads(), absl::GetFlag(FLAGS_workload)),
+                   chosen(all_contenders(), absl::GetFlag(FLAGS_contender)), rounds, share, absl::GetFlag(FLAGS_seed)};
   if (absl::GetFlag(FLAGS_rounds) > 0) plan.rounds = absl::GetFlag(FLAGS_rounds);
   if (absl::GetFlag(FLAGS_share) > 0) plan.share = absl::GetFlag(FLAGS_share);
   if (plan.seed == 0) plan.seed = std::random_device()();
@@ -95,9 +123,9 @@ class progress_line {
 };
 
 void list_names() {
-  for (const bench::workload& w : bench::workloads()) std::printf("%-16s %s\n", w.name, w.what);
+  for (const bench::workload* w : all_workloads()) std::printf("%-16s %s\n", w->name, w->what);
   std::printf("\n");
-  for (const bench::contender& c : bench::contenders()) std::printf("%-16s %s\n", c.name, c.what);
+  for (const bench::contender* c : all_contenders()) std::printf("%-16s %s\n", c->name, c->what);
 }
 
 /// Throws when it cannot.
@@ -134,7 +162,8 @@ int run() {
   for (const std::string& sentence : result.left_out) std::printf("%s\n", sentence.c_str());
   std::printf(
       "\nFigures, and ratios to the best peer that threads may share: less is better.\n%s\nPeers\n%s\n%.0f seconds\n",
-      bench::summary_table(result.figures, "slabs").c_str(), bench::peer_table(result.figures).c_str(), facts.seconds);
+      bench::summary_table(result.figures, absl::GetFlag(FLAGS_mpbench) ? "" : "slabs").c_str(),
+      bench::peer_table(result.figures).c_str(), facts.seconds);
   write_file(absl::GetFlag(FLAGS_json), bench::json_document(result.figures, facts, result.left_out));
   write_file(absl::GetFlag(FLAGS_svg), bench::svg_chart(result.figures, headline));
   return 0;
@@ -149,12 +178,10 @@ int main(int argc, char** argv) {
     std::fputs("only flags are known, see --help\n", stderr);
     return 2;
   }
-  if (absl::GetFlag(FLAGS_list)) {
+  try {
+    if (!absl::GetFlag(FLAGS_list)) return run();
     list_names();
     return 0;
-  }
-  try {
-    return run();
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return 1;

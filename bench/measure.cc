@@ -64,6 +64,8 @@ outcome outcome_of(const Work& work) {
     return {outcome::kind::absent, {}, e.what()};
   } catch (const cannot& e) {
     return {outcome::kind::cannot, {}, e.what()};
+  } catch (const wrong& e) {
+    return {outcome::kind::wrong, {}, e.what()};
   } catch (const std::exception& e) {
     return {outcome::kind::failed, {}, e.what()};
   }
@@ -76,8 +78,12 @@ outcome measure(const workload& what, const contender& who, double share) {
   std::thread([] {}).join();
   return outcome_of([&]() -> std::vector<double> {
     const auto where = who.open();
-    if (what.make != nullptr) return {ns_per_operation(what, *where, share)};
-    return what.measure(*where, what.live, static_cast<std::uint64_t>(static_cast<double>(what.operations) * share));
+    auto figures =
+        what.make != nullptr
+            ? std::vector<double>{ns_per_operation(what, *where, share)}
+            : what.measure(*where, what, static_cast<std::uint64_t>(static_cast<double>(what.operations) * share));
+    where->verify();
+    return figures;
   });
 }
 

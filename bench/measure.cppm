@@ -8,6 +8,9 @@ import :workload;
 /// One measurement, in this process: for one that does nothing else.
 export namespace bench {
 
+/// In the end nothing is live any more, and the contender is verified: where its books contradict themselves the outcome
+/// is wrong.
+///
 /// \param share  of the workload's operations, 1 in the full form. A load that is slow is cut off after that many seconds.
 [[nodiscard]] outcome measure(const workload& what, const contender& who, double share);
 

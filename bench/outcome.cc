@@ -21,8 +21,11 @@ namespace {
 
 using kind = outcome::kind;
 
-constexpr std::pair<kind, const char*> kWords[] = {
-    {kind::figures, "figures"}, {kind::absent, "absent"}, {kind::cannot, "cannot"}, {kind::failed, "failed"}};
+constexpr std::pair<kind, const char*> kWords[] = {{kind::figures, "figures"},
+                                                   {kind::absent, "absent"},
+                                                   {kind::cannot, "cannot"},
+                                                   {kind::wrong, "wrong"},
+                                                   {kind::failed, "failed"}};
 
 }  // namespace
 

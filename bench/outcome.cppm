@@ -14,6 +14,7 @@ struct outcome {
     figures,  ///< measured
     absent,   ///< the contender is not here
     cannot,   ///< the contender does not serve this workload as it should
+    wrong,    ///< the contender's books contradict themselves
     failed,   ///< anything else
   };
 

@@ -4,6 +4,7 @@ module;
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 export module bench:random;
 
@@ -41,6 +42,25 @@ class log_uniform_sizes {
   }
 
   inline std::size_t pick(random_numbers& random) const { return sizes_[random.below(sizes_.size())]; }
+
+ private:
+  std::array<std::uint32_t, 4096> sizes_{};
+};
+
+/// Sizes between two bounds, both included, all as likely: drawn once, so that everyone gets the same in the same order.
+class drawn_sizes {
+ public:
+  drawn_sizes(std::size_t least, std::size_t most, std::uint64_t seed) {
+    random_numbers random(seed);
+    for (std::uint32_t& size : sizes_) size = static_cast<std::uint32_t>(least + random.below(most - least + 1));
+  }
+
+  /// Number `place`, counted round.
+  inline std::size_t operator[](std::size_t place) const { return sizes_[place % sizes_.size()]; }
+
+  inline std::size_t pick(random_numbers& random) const { return (*this)[random.below(sizes_.size())]; }
+
+  [[nodiscard]] std::span<const std::uint32_t> all() const { return sizes_; }
 
  private:
   std::array<std::uint32_t, 4096> sizes_{};

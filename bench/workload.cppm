@@ -31,7 +31,7 @@ class load {
 struct workload {
   const char* name;
   const char* what;                    ///< what one operation is, or what is measured
-  std::array<const char*, 3> figures;  ///< names of what comes out, null where there are fewer
+  std::array<const char*, 4> figures;  ///< names of what comes out, null where there are fewer
   unit counted_in;
   unsigned threads;          ///< above one it is timed by the wall clock, else in processor time of its thread
   std::size_t live;          ///< size of the live set, batch or container; bytes for memory
@@ -39,7 +39,7 @@ struct workload {
 
   /// One of these. A load is timed, any other workload measures itself: one number a figure.
   std::unique_ptr<load> (*make)(std::pmr::memory_resource* memory, std::size_t live);
-  std::vector<double> (*measure)(subject& where, std::size_t live, std::uint64_t operations);
+  std::vector<double> (*measure)(subject& where, const workload& what, std::uint64_t operations);
 };
 
 /// Alignment of blocks whose size is left to chance. The pools of libstdc++ 12 misalign blocks of such sizes when asked

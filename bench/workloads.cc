@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <memory_resource>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 module bench:workloads.impl;
 
@@ -14,9 +18,11 @@ import :churn;
 import :containers;
 import :footprint;
 import :pair;
+import :phases;
 import :prodcons;
 import :reads;
 import :strings;
+import :subject;
 import :tail;
 import :threads;
 import :unit;
@@ -66,6 +72,19 @@ std::unique_ptr<load> container(memory_resource* memory, std::size_t live) {
 template <reads_load::order Order>
 std::unique_ptr<load> reads(memory_resource* memory, std::size_t bytes) {
   return std::make_unique<reads_load>(memory, bytes, Order);
+}
+
+template <auto Measure>
+std::vector<double> of_live(subject& where, const workload& what, std::uint64_t operations) {
+  return Measure(where, what.live, operations);
+}
+
+std::vector<double> phases(subject& where, const workload& what, std::uint64_t repetitions) {
+  return measure_phases(where, what.threads, repetitions);
+}
+
+std::vector<double> holes(subject& where, const workload& what, std::uint64_t /*operations*/) {
+  return measure_holes(where, what.live);
 }
 
 constexpr workload timed(const char* name, const char* what, std::size_t live, std::uint64_t operations,
@@ -130,7 +149,7 @@ constexpr workload kWorkloads[] = {
      100'000,
      1'000'000,
      nullptr,
-     measure_live},
+     of_live<measure_live>},
     {"memory_refill",
      "resident / asked: 64 MiB of small blocks, nine in ten replaced by larger ones; then all freed and trimmed",
      {"memory_refill", "memory_empty"},
@@ -139,7 +158,7 @@ constexpr workload kWorkloads[] = {
      std::size_t{64} << 20,
      0,
      nullptr,
-     measure_refill},
+     of_live<measure_refill>},
     {"tail",
      "one allocation in churn_small: median, 99th and 99.9th percentile",
      {"tail_p50", "tail_p99", "tail_p99.9"},
@@ -148,16 +167,72 @@ constexpr workload kWorkloads[] = {
      100'000,
      2'000'000,
      nullptr,
-     measure_tail},
+     of_live<measure_tail>},
 };
 
+/// What mpbench does in so many threads, and the names of its figures.
+struct in_threads {
+  explicit in_threads(unsigned threads)
+      : names{"mp" + std::to_string(threads)},
+        what{names[0].c_str(),
+             "one of 500 blocks of 1 to 512 bytes allocated, every second freed, 500 more; in the slowest thread",
+             {},
+             unit::nanoseconds,
+             threads,
+             750,
+             10'000,
+             nullptr,
+             phases} {
+    for (std::size_t i = 0; i < what.figures.size(); ++i) {
+      names.at(i + 1) = names[0] + std::array{"_alloc", "_free", "_again", "_slowest"}.at(i);
+      what.figures.at(i) = names.at(i + 1).c_str();
+    }
+  }
+  in_threads(const in_threads&) = delete;  // what points to names
+  in_threads& operator=(const in_threads&) = delete;
+
+  std::array<std::string, 5> names;
+  workload what;
+};
+
+const std::deque<in_threads>& all_phases() {
+  static const auto all = [] {
+    std::deque<in_threads> result;
+    for (unsigned n = 1; n <= mpbench_most_threads; ++n) result.emplace_back(n);
+    return result;
+  }();
+  return all;
+}
+
+constexpr workload kHoles{"holes",
+                          "of 32 MiB in small blocks half are freed, larger ones come: held / live; of a segment also "
+                          "what is lost to one block, "
+                          "and the segment / live when it is full",
+                          {"holes_held", "holes_lost", "holes_full"},
+                          unit::ratio,
+                          1,
+                          segment_bytes / 2,
+                          0,
+                          nullptr,
+                          holes};
+
 }  // namespace
+
+std::vector<const workload*> mpbench_workloads(unsigned threads) {
+  std::vector<const workload*> result;
+  for (unsigned n = 0; n < threads; ++n) result.push_back(&all_phases().at(n).what);
+  result.push_back(&kHoles);
+  return result;
+}
 
 std::span<const workload> workloads() noexcept { return kWorkloads; }
 
 const workload* find_workload(std::string_view name) noexcept {
   for (const workload& w : kWorkloads) {
     if (w.name == name) return &w;
+  }
+  for (const workload* w : mpbench_workloads(mpbench_most_threads)) {
+    if (w->name == name) return w;
   }
   return nullptr;
 }

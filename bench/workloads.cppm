@@ -2,6 +2,7 @@
 module;
 #include <span>
 #include <string_view>
+#include <vector>
 
 export module bench:workloads;
 
@@ -12,7 +13,11 @@ export namespace bench {
 
 [[nodiscard]] std::span<const workload> workloads() noexcept;
 
-/// Null when there is none of that name.
+/// Those of mpbench: its phases in 1 to `threads` threads, then its holes. Pre: 1 <= threads <= mpbench_most_threads.
+[[nodiscard]] std::vector<const workload*> mpbench_workloads(unsigned threads);
+inline constexpr unsigned mpbench_most_threads = 256;
+
+/// One of either. Null when there is none of that name.
 [[nodiscard]] const workload* find_workload(std::string_view name) noexcept;
 
 }  // namespace bench

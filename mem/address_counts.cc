@@ -92,6 +92,16 @@ void address_counts::vacate(place* at) noexcept {
   --used_;
 }
 
+bool address_counts::is_sound() const noexcept {
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < capacity_; ++i) {
+    if (places_[i].address == 0) continue;
+    if (places_[i].count == 0 || find(places_[i].address) != &places_[i]) return false;
+    ++found;
+  }
+  return found == used_;
+}
+
 void address_counts::clear() noexcept {
   std::fill_n(places_, capacity_, place{0, 0});
   used_ = 0;

@@ -43,6 +43,9 @@ class address_counts {
     }
   }
 
+  /// Whether each address is found where it should be, and there are as many as were counted.
+  [[nodiscard]] bool is_sound() const noexcept;
+
   /// Addresses with a count.
   [[nodiscard]] std::size_t size() const noexcept { return used_; }
   void clear() noexcept;

@@ -16,13 +16,19 @@ import :thread_number;
 /// atomic operations all the same.
 export namespace strata::mem {
 
+/// A number below 2^16 that spreads threads: the same for a thread each time.
+[[nodiscard]] inline std::size_t stripe_of_this_thread() noexcept {
+  // Fibonacci hashing: the upper bits of the product depend on all of the address.
+  return static_cast<std::size_t>(std::uint64_t{address(&number_of_this_thread)} * 0x9E37'79B9'7F4A'7C15U >> 48);
+}
+
 template <class T, std::size_t Count = 16>
 class stripes {
   static_assert(Count > 1 && (Count & (Count - 1)) == 0, "stripes: a power of two");
 
  public:
   /// That of the calling thread.
-  [[nodiscard]] inline T& mine() noexcept { return all_[index()].value; }
+  [[nodiscard]] inline T& mine() noexcept { return all_[stripe_of_this_thread() % Count].value; }
 
   /// All of them, for whoever adds up.
   template <class Visitor>
@@ -39,12 +45,6 @@ class stripes {
   struct alignas(128) one {
     T value{};
   };
-
-  // Fibonacci hashing: the upper bits of the product depend on all of the address.
-  [[nodiscard]] static inline std::size_t index() noexcept {
-    const std::uint64_t mixed = std::uint64_t{address(&number_of_this_thread)} * 0x9E37'79B9'7F4A'7C15U;
-    return static_cast<std::size_t>(mixed >> (64U - log2_floor(Count)));
-  }
 
   std::array<one, Count> all_{};
 };

@@ -69,6 +69,7 @@ struct fragments {
   std::size_t region_bytes = std::size_t{2} << 20;  ///< to be handed out, of a region; whole pages; tables come on top
   std::size_t max_regions = 1;                      ///< 1: the first is all there will be; at most 64
   std::size_t reserve_bytes = 0;                   ///< of the region: for critical requests only; then max_regions is 1
+  bool prefault = false;                           ///< touch every page of a region when it comes
   exhaustion when_exhausted = exhaustion::throws;  ///< what becomes of a request that cannot be served
   bool live_at_end_is_misuse = false;              ///< report blocks that are alive at destruction
 
@@ -114,7 +115,12 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
 
   /// A block that bears `tag`; a critical one may come out of the reserve. put() wants the same tag.
   [[nodiscard]] void* take(std::size_t bytes, std::size_t alignment, fragment_tag tag, bool critical = false);
+  /// The same, but null and a reason where there is no room. Throws only what upstream throws when it was to grow.
+  [[nodiscard]] void* try_take(std::size_t bytes, std::size_t alignment, fragment_tag tag, bool critical,
+                               const char*& reason);
   void put(void* p, std::size_t bytes, std::size_t alignment, fragment_tag tag) noexcept;
+  /// The same, but what is wrong is for the caller to report; nothing has changed then.
+  [[nodiscard]] mem::fragment_fault try_put(void* p, std::size_t bytes, fragment_tag tag) noexcept;
 
   /// Whose `p` is, any address. O(1). Any thread; that others give it back meanwhile is the caller's to prevent.
   [[nodiscard]] fragment_owner owner(const void* p) const noexcept;
@@ -136,6 +142,11 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   [[nodiscard]] std::size_t capacity() const noexcept { return store_.count().data; }
   /// The largest request that would be served just now, bytes.
   [[nodiscard]] std::size_t largest_free() const noexcept { return store_.count().longest; }
+  /// What is free just now.
+  [[nodiscard]] room left() const noexcept {
+    const mem::fragment_store::figures now = store_.count();
+    return {now.free, now.longest};
+  }
   [[nodiscard]] fragment_searches searches() const noexcept { return {claims_.get(), words_.get(), contended_.get()}; }
 
   [[nodiscard]] statistics stats() const noexcept override;
@@ -171,7 +182,7 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   }
 
   [[nodiscard]] void* find(std::size_t n, std::size_t alignment, fragment_tag tag, bool& full) noexcept;
-  [[nodiscard]] void* take_slowly(std::size_t n, std::size_t bytes, std::size_t alignment, fragment_tag tag);
+  [[nodiscard]] void* take_slowly(std::size_t n, std::size_t alignment, fragment_tag tag, const char*& reason);
   [[nodiscard]] bool draw(std::size_t n, bool critical) noexcept;
   void undraw(std::size_t n) noexcept;
   [[nodiscard]] bool may_grow() const noexcept;
@@ -262,28 +273,56 @@ fragment_resource<Upstream>::~fragment_resource() {
 
 template <class Upstream>
 void* fragment_resource<Upstream>::take(std::size_t bytes, std::size_t alignment, fragment_tag tag, bool critical) {
+  const char* reason = nullptr;
+  void* const p = try_take(bytes, alignment, tag, critical, reason);
+  if (p == nullptr) [[unlikely]] {
+    refuse(bytes, alignment, reason);
+  }
+  return p;
+}
+
+template <class Upstream>
+void* fragment_resource<Upstream>::try_take(std::size_t bytes, std::size_t alignment, fragment_tag tag, bool critical,
+                                            const char*& reason) {
   const std::size_t n = fragments_for(bytes);
   if (n > mem::fragment_map::max_count || alignment > max_alignment) {
-    refuse(bytes, alignment, "no block can be so large or so aligned");
+    reason = "no block can be so large or so aligned";
+    return nullptr;
   }
-  if (!draw(n, critical)) refuse(bytes, alignment, "what is free is in reserve for critical requests");
+  if (!draw(n, critical)) {
+    reason = "what is free is in reserve for critical requests";
+    return nullptr;
+  }
   bool full = false;
   void* p = find(n, alignment, tag, full);
   if (p == nullptr) [[unlikely]] {
-    p = take_slowly(n, bytes, alignment, tag);
+    p = take_slowly(n, alignment, tag, reason);
+  }
+  if (p == nullptr) [[unlikely]] {
+    undraw(n);
+    return nullptr;
   }
   ledger_.handed_out(bytes);
   return p;
 }
 
 template <class Upstream>
-void fragment_resource<Upstream>::put(void* p, std::size_t bytes, std::size_t alignment, fragment_tag tag) noexcept {
+mem::fragment_fault fragment_resource<Upstream>::try_put(void* p, std::size_t bytes, fragment_tag tag) noexcept {
   const std::size_t n = fragments_for(bytes);
-  if (const mem::fragment_fault fault = store_.put(p, n, tag); fault != mem::fragment_fault::none) [[unlikely]] {
-    return report_misuse({this->name(), mem::describe(fault), p, bytes, alignment});
+  const mem::fragment_fault fault = store_.put(p, n, tag);
+  if (fault == mem::fragment_fault::none) [[likely]] {
+    undraw(n);
+    ledger_.taken_back(bytes);
   }
-  undraw(n);
-  ledger_.taken_back(bytes);
+  return fault;
+}
+
+template <class Upstream>
+void fragment_resource<Upstream>::put(void* p, std::size_t bytes, std::size_t alignment, fragment_tag tag) noexcept {
+  const mem::fragment_fault fault = try_put(p, bytes, tag);
+  if (fault != mem::fragment_fault::none) [[unlikely]] {
+    report_misuse({this->name(), mem::describe(fault), p, bytes, alignment});
+  }
 }
 
 template <class Upstream>
@@ -330,15 +369,14 @@ void fragment_resource<Upstream>::undraw(std::size_t n) noexcept {
 }
 
 template <class Upstream>
-void* fragment_resource<Upstream>::take_slowly(std::size_t n, std::size_t bytes, std::size_t alignment,
-                                               fragment_tag tag) {
+void* fragment_resource<Upstream>::take_slowly(std::size_t n, std::size_t alignment, fragment_tag tag,
+                                               const char*& reason) {
   // An answer that leaves it open means that others moved on meanwhile.
   constexpr int patience = 1000;
-  for (int open = 0;;) {
+  for (int open = 0; reason == nullptr;) {
     const mem::growth::moment seen = growth_.now();
     bool full = false;
     if (void* const p = find(n, alignment, tag, full); p != nullptr) return p;
-    const char* reason = nullptr;
     if (!full) {
       if (++open == patience) reason = "other threads kept changing what is free";
     } else if (!may_grow()) {
@@ -352,11 +390,8 @@ void* fragment_resource<Upstream>::take_slowly(std::size_t n, std::size_t bytes,
     } else if (growth_.begin(seen)) {
       grow(n, alignment);
     }
-    if (reason != nullptr) {
-      undraw(n);
-      refuse(bytes, alignment, reason);
-    }
   }
+  return nullptr;
 }
 
 // Ends the calling thread's turn, whatever comes of it.
@@ -498,13 +533,13 @@ void fragment_resource<Upstream>::release() noexcept {
 template <class Upstream>
 void fragment_resource<Upstream>::refuse(std::size_t bytes, std::size_t alignment, const char* reason) {
   ledger_.failed();
-  const mem::fragment_store::figures now = store_.count();
-  fail(options_.when_exhausted, {this->name(), bytes, alignment, reason, room{now.free, now.longest}});
+  fail(options_.when_exhausted, {this->name(), bytes, alignment, reason, left()});
 }
 
 template <class Upstream>
 void* fragment_resource<Upstream>::obtain(std::size_t bytes, std::size_t alignment) {
   void* const p = upstream_->allocate(bytes, alignment);
+  if (options_.prefault) mem::touch(p, bytes);
   held_.add(bytes);
   return p;
 }

@@ -16,7 +16,13 @@ import :report;
 
 namespace strata::pmr {
 
-fault layer::check() const noexcept { return below_ == nullptr ? fault{} : below_->check(); }
+fault layer::check() const noexcept {
+  for (const loan* each : {&upstream_, &second_upstream_}) {
+    if (each->below() == nullptr) continue;
+    if (const fault found = each->below()->check(); found.found()) return found;
+  }
+  return {};
+}
 
 std::size_t layer::degraded(std::span<degradation> /*out*/) const noexcept { return 0; }
 
@@ -26,13 +32,17 @@ void layer::collect(report& into) const noexcept {
 }
 
 void layer::collect_below(report& into) const noexcept {
-  if (below_ != nullptr) below_->collect(into);
+  if (upstream_.below() != nullptr) upstream_.below()->collect(into);
+  if (second_upstream_.below() != nullptr && into.wanted() == report::reach::all) {
+    const report::second_upstream lower(into);
+    second_upstream_.below()->collect(into);
+  }
 }
 
 void layer::add_to(report& into, const statistics& figures) const noexcept {
   std::array<degradation, report::max_degradations> states{};
   const std::size_t count = std::min(degraded(states), states.size());
-  into.add(name_, figures, std::span(states).first(count));
+  into.add(name_, figures, std::span(states).first(count), this);
 }
 
 void layer::write_report(std::FILE* out) const {
@@ -41,16 +51,21 @@ void layer::write_report(std::FILE* out) const {
   collected.write(out);
 }
 
-layer::layer(const char* name, std::pmr::memory_resource* upstream) noexcept
-    : name_(name), upstream_(upstream), below_(dynamic_cast<layer*>(upstream)) {
-  if (below_ != nullptr) below_->borrowers_.fetch_add(1, std::memory_order_relaxed);
-}
+layer::layer(const char* name, std::pmr::memory_resource* upstream, std::pmr::memory_resource* second) noexcept
+    : name_(name), upstream_(upstream), second_upstream_(second) {}
 
 layer::~layer() {
   if (borrowers_.load(std::memory_order_relaxed) != 0) {
     report_misuse(
         {.layer = name_, .sentence = "destroyed while another layer still borrows it: destroy the upper one first"});
   }
+}
+
+layer::loan::loan(std::pmr::memory_resource* from) noexcept : from_(from), below_(dynamic_cast<layer*>(from)) {
+  if (below_ != nullptr) below_->borrowers_.fetch_add(1, std::memory_order_relaxed);
+}
+
+layer::loan::~loan() {
   if (below_ != nullptr) below_->borrowers_.fetch_sub(1, std::memory_order_relaxed);
 }
 

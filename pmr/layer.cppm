@@ -35,8 +35,11 @@ class layer : public std::pmr::memory_resource {
   /// As given in the options: says which memory this is in reports and errors.
   [[nodiscard]] inline const char* name() const noexcept { return name_; }
 
-  /// The resource this layer asks; null for a source.
-  [[nodiscard]] inline std::pmr::memory_resource* upstream() const noexcept { return upstream_; }
+  /// The resource this layer asks; null for a source. Of two the first.
+  [[nodiscard]] inline std::pmr::memory_resource* upstream() const noexcept { return upstream_.from(); }
+
+  /// The other resource, of a layer that has two; else null.
+  [[nodiscard]] inline std::pmr::memory_resource* second_upstream() const noexcept { return second_upstream_.from(); }
 
   /// Figures of this layer alone. Same thread class as the layer.
   [[nodiscard]] virtual statistics stats() const noexcept = 0;
@@ -47,7 +50,8 @@ class layer : public std::pmr::memory_resource {
   /// Fills `out` with the states this layer is degraded by; returns how many there are, which may be more than fit.
   [[nodiscard]] virtual std::size_t degraded(std::span<degradation> out) const noexcept;
 
-  /// Adds a row for each layer below, source first, then one for this. A resource below that is no layer ends the line.
+  /// Adds a row for each layer below, source first, then one for this; of two upstreams first those of the first. A
+  /// resource below that is no layer ends the line.
   virtual void collect(report& into) const noexcept;
 
   /// Prints one row a layer, source first, and what is degraded. Same thread class as the layer; no lock is held while
@@ -55,8 +59,9 @@ class layer : public std::pmr::memory_resource {
   void write_report(std::FILE* out) const;
 
  protected:
-  /// `upstream` is borrowed and outlives this layer; if it is a layer it will say so, by name, when it does not.
-  layer(const char* name, std::pmr::memory_resource* upstream) noexcept;
+  /// `upstream` is borrowed and outlives this layer, and so is `second` where there are two; if it is a layer it will
+  /// say so, by name, when it does not.
+  layer(const char* name, std::pmr::memory_resource* upstream, std::pmr::memory_resource* second = nullptr) noexcept;
   ~layer() override;
 
   /// The rows of the layers below.
@@ -68,10 +73,26 @@ class layer : public std::pmr::memory_resource {
  private:
   [[nodiscard]] bool do_is_equal(const std::pmr::memory_resource& other) const noexcept final { return this == &other; }
 
+  // A resource that is borrowed: if it is a layer, it knows.
+  class loan {
+   public:
+    explicit loan(std::pmr::memory_resource* from) noexcept;
+    ~loan();
+    loan(const loan&) = delete;
+    loan& operator=(const loan&) = delete;
+
+    [[nodiscard]] inline std::pmr::memory_resource* from() const noexcept { return from_; }
+    [[nodiscard]] inline const layer* below() const noexcept { return below_; }
+
+   private:
+    std::pmr::memory_resource* const from_;
+    layer* const below_;  ///< from_ when that is a layer, else null
+  };
+
   const char* name_;
-  std::pmr::memory_resource* upstream_;
-  layer* below_;                           ///< upstream_ when that is a layer, else null
-  std::atomic<std::size_t> borrowers_{0};  ///< layers that have this one as upstream
+  loan upstream_;
+  loan second_upstream_;
+  std::atomic<std::size_t> borrowers_{0};  ///< loans of this layer
 };
 
 /// Base of a final layer class `Derived`: calls through the class itself need no virtual table.
@@ -110,9 +131,15 @@ concept states_facts = requires {
 template <class T>
 concept source = std::derived_from<T, layer> && states_facts<T> && !requires { typename T::upstream_type; };
 
-/// A layer that takes its bytes from an upstream: an adaptor or a keeper.
+/// A layer that takes its bytes from an upstream: an adaptor, a keeper or a combiner.
 template <class T>
 concept layered = std::derived_from<T, layer> && states_facts<T> && requires { typename T::upstream_type; };
+
+/// A resource that can tell of any address, at once, whether a block there is its own. Same thread class as allocate.
+template <class T>
+concept knows_its_own = requires(const T& resource, const void* p) {
+  { resource.owns(p) } noexcept -> std::same_as<bool>;
+};
 
 }  // namespace strata::pmr
 
@@ -133,5 +160,8 @@ template <class Upstream>
 inline constexpr bool zeroed_by = false;
 template <states_facts Upstream>
 inline constexpr bool zeroed_by<Upstream> = Upstream::zeroed;
+
+template <class Upstream>
+concept asking = requires { requires Upstream::asks_program; };
 
 }  // namespace strata::pmr

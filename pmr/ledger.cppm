@@ -2,6 +2,7 @@
 module;
 #include <atomic>
 #include <cstddef>
+#include <type_traits>
 
 export module strata.pmr:ledger;
 
@@ -95,5 +96,9 @@ class shared_ledger {
   std::atomic<std::size_t> allocations_{0};
   std::atomic<std::size_t> failures_{0};
 };
+
+/// The one that a layer needs.
+template <bool ThreadSafe>
+using ledger_for = std::conditional_t<ThreadSafe, shared_ledger, ledger>;
 
 }  // namespace strata::pmr

@@ -2,7 +2,6 @@
 module;
 #include <cstddef>
 #include <memory_resource>
-#include <type_traits>
 
 export module strata.pmr:other_blocks;
 
@@ -80,7 +79,7 @@ class other_blocks {
 
   Upstream* const upstream_;
   blocks live_;
-  std::conditional_t<Threads == mem::threads::any, shared_ledger, ledger> ledger_;
+  ledger_for<Threads == mem::threads::any> ledger_;
 };
 
 }  // namespace strata::pmr

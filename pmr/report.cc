@@ -30,9 +30,11 @@ struct readable {
 
 void write_row(std::FILE* out, const report::row& r) {
   const statistics& s = r.figures;
-  std::fprintf(out, "%-14s %11s %11s %11s %11s %11s %10zu %12zu %9zu\n", r.name, readable(s.live).text.data(),
-               readable(s.peak).text.data(), readable(s.kept).text.data(), readable(s.overhead).text.data(),
-               readable(s.upstream).text.data(), s.live_blocks, s.allocations, s.failures);
+  const int indent = static_cast<int>(2 * std::min<std::size_t>(r.branch, 4));
+  std::fprintf(out, "%*s%-*s %11s %11s %11s %11s %11s %10zu %12zu %9zu\n", indent, "", 14 - indent, r.name,
+               readable(s.live).text.data(), readable(s.peak).text.data(), readable(s.kept).text.data(),
+               readable(s.overhead).text.data(), readable(s.upstream).text.data(), s.live_blocks, s.allocations,
+               s.failures);
 }
 
 void write_degraded(std::FILE* out, const report::row& r) {
@@ -45,11 +47,15 @@ void write_degraded(std::FILE* out, const report::row& r) {
 
 }  // namespace
 
-void report::add(const char* name, const statistics& figures, std::span<const degradation> degraded) noexcept {
-  if (count_ == max_rows) return;
+void report::add(const char* name, const statistics& figures, std::span<const degradation> degraded,
+                 const void* who) noexcept {
+  const auto is_there = [who](const row& r) { return who != nullptr && r.who == who; };
+  if (count_ == max_rows || std::ranges::any_of(rows(), is_there)) return;
   row& added = rows_[count_++];
   added.name = name;
   added.figures = figures;
+  added.who = who;
+  added.branch = branch_;
   added.degradations = std::min(degraded.size(), max_degradations);
   std::copy_n(degraded.begin(), added.degradations, added.degraded.begin());
 }

@@ -42,9 +42,6 @@ concept layered_entry =
 template <class Layer>
 concept locking = requires { requires Layer::is_lock; };
 
-template <class Layer>
-concept asking = requires { requires Layer::asks_program; };
-
 // What is known of everything below.
 struct ground {
   bool locked = false;  ///< something is a lock
@@ -60,6 +57,8 @@ inline constexpr ground ground_over(ground below) {
 template <ground Ground, class Below, class... Entries>
 class tower {
  public:
+  static constexpr ground whole = Ground;
+
   inline explicit tower(Below* below) noexcept : below_(below) {}
 
   [[nodiscard]] inline Below& top() noexcept { return *below_; }
@@ -108,8 +107,14 @@ class tower<Ground, Below, Entry, Entries...> {
   }
 
  private:
+  using rest = tower<ground_over<layer_type>(Ground), layer_type, Entries...>;
+
+ public:
+  static constexpr ground whole = rest::whole;
+
+ private:
   layer_type here_;
-  tower<ground_over<layer_type>(Ground), layer_type, Entries...> above_;
+  rest above_;
 };
 
 // A first entry that is no source still needs a type, so that the sentence below is all the compiler says.
@@ -144,6 +149,7 @@ class stack final : public direct_layer<stack<First, Entries...>> {
   static constexpr std::size_t max_alignment = top_type::max_alignment;
   static constexpr bool zeroed = top_type::zeroed;
   static constexpr bool can_release = top_type::can_release;
+  static constexpr bool asks_program = tower_type::whole.asking;
 
   inline explicit stack(const First& first, const Entries&... entries)
       : base("stack", nullptr), source_(first), tower_(&source_, entries...) {}
@@ -161,22 +167,32 @@ class stack final : public direct_layer<stack<First, Entries...>> {
     }
   }
 
-  /// What the top layer handed out, and what the whole stack holds for it: upstream as the source took it, kept and
-  /// overhead summed up.
+  /// What the top layer handed out, and what the whole stack holds for it: upstream as the source took it and as layers
+  /// with a second upstream took it there; kept and overhead summed up. Of second upstreams, which are not the stack's,
+  /// nothing else counts.
   [[nodiscard]] statistics stats() const noexcept override {
-    report layers;
+    report layers(report::reach::first_upstreams);
     collect(layers);
     statistics whole = layers.rows().back().figures;
     whole.upstream = layers.rows().front().figures.upstream;
-    whole.kept = whole.overhead = 0;
+    whole.kept = whole.overhead = whole.from_second = 0;
     for (const report::row& r : layers.rows()) {
       whole.kept += r.figures.kept;
       whole.overhead += r.figures.overhead;
+      whole.upstream += r.figures.from_second;
+      whole.from_second += r.figures.from_second;
     }
     return whole;
   }
 
   [[nodiscard]] fault check() const noexcept override { return tower_.top().check(); }
+
+  /// Whether a block at `p` is of this stack. Only where the top layer can tell.
+  [[nodiscard]] inline bool owns(const void* p) const noexcept
+    requires knows_its_own<top_type>
+  {
+    return tower_.top().owns(p);
+  }
 
   /// One row a layer, source first; the stack itself adds none.
   void collect(report& into) const noexcept override { tower_.top().collect(into); }

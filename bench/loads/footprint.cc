@@ -4,6 +4,7 @@ module;
 #include <cstdint>
 #include <cstring>
 #include <memory_resource>
+#include <new>
 #include <vector>
 
 module bench:footprint.impl;
@@ -38,12 +39,22 @@ class live_set {
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
   [[nodiscard]] std::size_t count() const { return count_; }
 
-  void add(const log_uniform_sizes& sizes) {
+  void add(const auto& sizes) {
     const std::size_t bytes = sizes.pick(random_);
     void* at = memory_->allocate(bytes, any_size_alignment);
     std::memset(at, 1, bytes);
     blocks_.at(count_++) = {at, bytes};
     bytes_ += bytes;
+  }
+
+  /// False when the memory has no more.
+  [[nodiscard]] bool try_add(const auto& sizes) {
+    try {
+      add(sizes);
+      return true;
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
   }
 
   void remove_any() {
@@ -71,6 +82,19 @@ class live_set {
   std::uint64_t before_;
 };
 
+/// Bytes of the largest block to be had now, to a thirty-second. Asked for from `most` downwards: what comes back to
+/// memory that only grows is lost to it, so the first block is the only one.
+std::size_t largest_block(std::pmr::memory_resource& memory, std::size_t most) {
+  for (std::size_t bytes = most; bytes > 0; bytes -= bytes / 32 + 1) {
+    try {
+      memory.deallocate(memory.allocate(bytes, any_size_alignment), bytes, any_size_alignment);
+      return bytes;
+    } catch (const std::bad_alloc&) {  // a smaller one then
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::vector<double> measure_live(subject& where, std::size_t live, std::uint64_t operations) {
@@ -96,6 +120,21 @@ std::vector<double> measure_refill(subject& where, std::size_t bytes, std::uint6
   set.clear();
   where.trim();
   return {refill, set.growth() / asked};
+}
+
+std::vector<double> measure_holes(subject& where, std::size_t bytes) {
+  const drawn_sizes small(1, 512, 14);
+  const log_uniform_sizes large(513, 32768);
+  live_set set(where.memory(), bytes / 100);
+  while (set.bytes() < bytes && set.try_add(small)) continue;
+  for (std::size_t rest = set.count() / 2; set.count() > rest;) set.remove_any();
+  while (set.bytes() < bytes && set.try_add(large)) continue;
+  const auto live = static_cast<double>(set.bytes());
+  if (!where.in_segment()) return {set.growth() / live};
+  constexpr auto whole = static_cast<double>(segment_bytes);
+  const auto largest = static_cast<double>(largest_block(where.memory(), segment_bytes - set.bytes()));
+  while (set.try_add(large)) continue;
+  return {(whole - largest) / live, 1 - largest / (whole - live), whole / static_cast<double>(set.bytes())};
 }
 
 }  // namespace bench

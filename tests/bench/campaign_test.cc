@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: a campaign measures each contender in each workload once a round, in an order that the seed decides; who is
 // absent is named and not measured, who is not shareable is spared threads, and a failure is named and leaves the rest
-// alone.
+// alone; but wrong books end it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -74,6 +74,19 @@ TEST(Campaign, NamesWhoIsLeftOutAndWhy) {
   EXPECT_TRUE(says(result.left_out, "peer is left out of threads: killed"));
   EXPECT_EQ(result.left_out.size(), 3U);
   EXPECT_EQ(result.figures.columns().size(), 3U);
+}
+
+TEST(Campaign, EndsWithASentenceWhereBooksAreWrong) {
+  try {
+    static_cast<void>(bench::run_campaign(plan(1), [](const bench::workload* what, const bench::contender& who) {
+      if (what == nullptr || what->name != kThreads.name || who.name != kOurs.name)
+        return bench::outcome{kind::figures, {}, {}};
+      return bench::outcome{kind::wrong, {}, "heap took 16 bytes"};
+    }));
+    FAIL() << "it goes on";
+  } catch (const bench::wrong& e) {
+    EXPECT_STREQ(e.what(), "ours in threads: heap took 16 bytes");
+  }
 }
 
 TEST(Campaign, GoesInAnOrderThatTheSeedDecides) {

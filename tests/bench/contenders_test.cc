@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: every contender that is here serves blocks of all kinds, aligned as its kind promises, and takes them back;
-// trim() leaves it usable; a library or function that is not there makes a contender absent, by name.
+// Claims: every contender that is here serves blocks of all kinds, aligned as its kind promises, and takes them back,
+// after which its books add up; trim() leaves it usable; a library or function that is not there makes a contender absent, by name.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -47,10 +48,11 @@ TEST_P(Contenders, ServeBlocksOfAllKinds) {
     GTEST_SKIP() << e.what();
   }
   std::pmr::memory_resource& memory = where->memory();
+  const std::size_t most = where->in_segment() ? 100'000 : 3'000'000;
   for (int turn = 0; turn < 2; ++turn) {
     std::vector<block> blocks;
     for (const std::size_t bytes : {1U, 8U, 16U, 24U, 100U, 1024U, 5000U, 70'000U, 3'000'000U}) {
-      for (std::size_t alignment = 1; alignment <= 4096; alignment *= 2) {
+      for (std::size_t alignment = 1; alignment <= 4096 && bytes <= most; alignment *= 2) {
         void* const at = bench::allocate_unsure(memory, bytes, alignment);
         ASSERT_NE(at, nullptr);
         if (promises(GetParam(), alignment)) {
@@ -66,11 +68,24 @@ TEST_P(Contenders, ServeBlocksOfAllKinds) {
       EXPECT_EQ(at[blocks[i].bytes - 1], static_cast<unsigned char>(i));
       memory.deallocate(blocks[i].at, blocks[i].bytes, blocks[i].alignment);
     }
+    EXPECT_NO_THROW(where->verify());
     where->trim();
+    EXPECT_NO_THROW(where->verify());
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Contenders, testing::ValuesIn(bench::contenders().begin(), bench::contenders().end()),
+/// Those of both benchmarks.
+std::vector<bench::contender> everyone() {
+  std::vector<bench::contender> result(bench::contenders().begin(), bench::contenders().end());
+  for (const bench::contender* c : bench::mpbench_contenders()) {
+    if (std::none_of(result.begin(), result.end(), [&](const auto& known) { return known.name == c->name; })) {
+      result.push_back(*c);
+    }
+  }
+  return result;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Contenders, testing::ValuesIn(everyone()),
                          [](const auto& instance) { return std::string(instance.param.name); });
 
 TEST(ContenderTable, HasEachNameOnce) {
@@ -78,6 +93,10 @@ TEST(ContenderTable, HasEachNameOnce) {
   for (const bench::contender& c : bench::contenders()) {
     EXPECT_TRUE(names.insert(c.name).second) << c.name;
     EXPECT_EQ(bench::find_contender(c.name), &c);
+  }
+  for (const bench::contender* c : bench::mpbench_contenders()) {
+    ASSERT_NE(c, nullptr);
+    EXPECT_EQ(bench::find_contender(c->name), c);
   }
   EXPECT_EQ(bench::find_contender("nobody"), nullptr);
 }

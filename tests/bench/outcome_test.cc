@@ -24,6 +24,7 @@ TEST(Outcome, SurvivesItsLine) {
   expect_survives({kind::figures, {0.1, 1e300, 0, 12345.678901234567}, {}});
   expect_survives({kind::absent, {}, "libfoo.so.1: cannot open shared object file"});
   expect_survives({kind::cannot, {}, "blocks do not have the alignment asked for"});
+  expect_survives({kind::wrong, {}, "heap took 16 bytes"});
   expect_survives({kind::failed, {}, {}});
 }
 

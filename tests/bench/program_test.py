@@ -73,6 +73,31 @@ class ProgramTest(unittest.TestCase):
         self.assertEqual(run("measure", "probe", "glibc", "1").stdout, "figures\n")
         self.assertEqual(run("measure", "pair_64_a64", "nobody", "1").returncode, 2)
 
+    def test_runs_mpbench(self):
+        file = self.folder / "mpbench.json"
+        result = run("--mpbench", "--quick", "--threads=2", "--json=%s" % file)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("heap is not shareable", result.stdout)
+        rows = {r["name"]: r["contenders"] for r in json.loads(file.read_text())["rows"]}
+        phases = ["_alloc", "_free", "_again", "_slowest"]
+        self.assertEqual(list(rows), ["mp%d%s" % (n, p) for n in (1, 2) for p in phases] +
+                         ["holes_held", "holes_lost", "holes_full"])
+        for name in ("malloc", "glibc", "std_sync_pool", "std_segment", "slabs", "sync_heap"):
+            for row in [r for r in rows if r.startswith("mp")]:
+                self.assertGreater(rows[row][name]["figure"], 0, row)
+        for name in ("std_segment", "segment_heap"):
+            self.assertGreaterEqual(rows["holes_full"][name]["figure"], 1)
+        self.assertNotIn("slabs", rows["holes_full"])
+        self.assertGreater(rows["holes_held"]["slabs"]["figure"], 0.5)
+
+    def test_lists_mpbench(self):
+        listed = run("--mpbench", "--threads=7", "--list").stdout
+        self.assertIn("\nmp7 ", listed)
+        self.assertNotIn("\nmp8 ", listed)
+        for count in ("-1", "257"):
+            refused = run("--mpbench", "--threads=" + count)
+            self.assertEqual((refused.returncode, refused.stderr), (1, "--threads is from 1 to 256\n"))
+
     def test_lists_and_refuses(self):
         self.assertIn("\nchurn_small ", run("--list").stdout)
         self.assertEqual(run("everything").returncode, 2)

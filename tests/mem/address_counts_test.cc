@@ -34,6 +34,7 @@ TEST(AddressCounts, AreThoseOfAModel) {
       ASSERT_EQ(counts.remove(address), left);
     }
     ASSERT_EQ(counts.size(), model.size());
+    if (step % 1000 == 0) ASSERT_TRUE(counts.is_sound());
   }
   for (const auto& [address, count] : model) EXPECT_EQ(counts.count(address), count);
   counts.clear();

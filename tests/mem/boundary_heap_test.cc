@@ -2,7 +2,7 @@
 // Claims: blocks are aligned as asked, disjoint and keep their contents; freed neighbours are one block at once, so a
 // heap with nothing handed out is one free block a region; resize works in place or changes nothing; counters add up at
 // every step; every request is served by a region of region_bytes_for; double, interior and foreign frees and
-// overwritten bookkeeping are told apart; sizes that cannot be are refused. Model test: random operations against a
+// overwritten bookkeeping are told apart; the block taken is the best fit (W1-10); sizes that cannot be are refused. Model test: random operations against a
 // map, check() after every step.
 #include <gtest/gtest.h>
 
@@ -277,6 +277,39 @@ TEST_F(BoundaryHeap, AgreesWithAMapForRandomOperations) {
   EXPECT_EQ(heap->counters().free_blocks, regions);
   EXPECT_EQ(heap->counters().empty, heap->counters().regions);
   EXPECT_EQ(fault(), heap_fault::none);
+}
+
+// Pages of a small heap. The model is the list of all free blocks: the smallest that will do, exactly where that is below
+// 1 KiB, within 1/32 beyond.
+TEST_F(BoundaryHeap, TakesTheBestFit) {
+  const std::uint64_t seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937_64 random(seed);
+  for (int i = 0; i < 64; ++i) add(8192);
+  std::vector<void*> live;
+  for (int step = 0; step < 20'000; ++step) {
+    if (!live.empty() && random() % 100 < 48) {
+      std::swap(live[random() % live.size()], live.back());
+      ASSERT_EQ(heap->deallocate(live.back()).fault, heap_fault::none);
+      live.pop_back();
+      continue;
+    }
+    const std::size_t bytes = 4 + random() % 253;
+    const std::size_t wanted = std::max<std::size_t>(32, round_up(bytes + 8, 16));
+    std::map<const void*, std::size_t> free;
+    std::size_t best = SIZE_MAX;
+    heap->walk([&](const heap_block& b) {
+      if (b.used) return;
+      free.emplace(b.payload, b.bytes);
+      if (b.bytes >= wanted) best = std::min(best, b.bytes);
+    });
+    void* const p = heap->allocate(bytes, 1);
+    ASSERT_EQ(p != nullptr, best != SIZE_MAX);
+    if (p == nullptr) continue;
+    ASSERT_TRUE(free.contains(p)) << "cut from its start";
+    ASSERT_LE(free[p], best < 1024 ? best : best + best / 32) << bytes;
+    live.push_back(p);
+  }
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ using pages_locked_slabs = stack<pages, locked, slabs>;
 using whole_ladder = stack<explicit_pages, large_pages, locked, slabs>;
 using pages_only = stack<pages>;
 using pages_fragments = stack<pages, fragments>;
+using pages_locked_mempool = stack<pages, locked, mempool>;
 using pages_fragments_heap_lock = stack<pages, fragments, heap, synchronized>;
 
 INSTANTIATE_TEST_SUITE_P(
@@ -102,6 +103,7 @@ INSTANTIATE_TEST_SUITE_P(
                   relieved_limit{.bytes = plenty, .when_short = [](void*, const shortage&) noexcept { return false; }});
             },
             passing<limit_adaptor<upstream, relieved_limit>>(), "limit_adaptor_relieved"),
+        subject([](upstream* u) { return sizeless_adaptor(u); }, passing<sizeless_adaptor<>>(), "sizeless_adaptor"),
         subject([](upstream* u) { return large_page_adaptor(u); }, passing<large_page_adaptor<>>(),
                 "large_page_adaptor"),
         subject([](upstream* u) { return large_page_adaptor(u, {.collapse = false, .look = false}); },
@@ -139,6 +141,14 @@ INSTANTIATE_TEST_SUITE_P(
                                                    {.fragment_bytes = 64, .page_bytes = 64 * 1024, .max_regions = 64});
                         },
                         facts_of<fragment_resource<>>(), "fragment_resource_of_long_pages"),
+                    subject([](upstream* u) { return mempool_resource(u, {.segment_bytes = large_region}); },
+                            facts_of<mempool_resource<>>({.grows = false}), "mempool_resource"),
+                    subject(
+                        [] {
+                          return pages_locked_mempool(pages{}, locked{.strict = false},
+                                                      mempool{.segment_bytes = large_region});
+                        },
+                        facts_of<pages_locked_mempool>(), "pages_locked_mempool"),
                     subject([] { return pages_fragments(pages{}, fragments{.max_regions = 64}); },
                             facts_of<pages_fragments>(), "pages_fragments"),
                     subject(

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: a layer knows its name and upstream; check() and collect() go down the line, source first, and end at what is
-// no layer; a call through the class itself reaches the layer's own code; equality is identity; an upstream that dies
-// before its borrower is reported by name.
+// Claims: a layer knows its name and upstreams; check() and collect() go down the line, source first, and end at what is
+// no layer; with two upstreams they go down both, and what both share has one row; a call through the class itself
+// reaches the layer's own code; equality is identity; an upstream that dies before its borrower is reported by name,
+// a second one too.
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -18,7 +19,9 @@ namespace {
 // The least a layer can be.
 class plain final : public direct_layer<plain> {
  public:
-  explicit plain(const char* name, std::pmr::memory_resource* upstream) noexcept : direct_layer(name, upstream) {}
+  explicit plain(const char* name, std::pmr::memory_resource* upstream,
+                 std::pmr::memory_resource* second = nullptr) noexcept
+      : direct_layer(name, upstream, second) {}
 
   [[nodiscard]] statistics stats() const noexcept override { return {.live = live}; }
   [[nodiscard]] fault check() const noexcept override {
@@ -64,6 +67,50 @@ TEST_F(Layer, CheckGoesDownTheLine) {
   EXPECT_EQ(high.check().where, &low);
 }
 
+TEST_F(Layer, HasNoSecondUpstreamUnlessItIsGivenOne) {
+  EXPECT_EQ(high.second_upstream(), nullptr);
+  plain forked("forked", &low, &high);
+  EXPECT_EQ(forked.upstream(), &low);
+  EXPECT_EQ(forked.second_upstream(), &high);
+}
+
+std::string names_of(const report& rows) {
+  std::string names;
+  for (const report::row& r : rows.rows()) names += std::string(r.branch, '>') + r.name + " ";
+  return names;
+}
+
+TEST_F(Layer, CollectsBothLinesTheFirstUpstreamsBeforeTheSecondOnes) {
+  plain other("other", std::pmr::new_delete_resource());
+  plain above_other("above other", &other);
+  plain forked("forked", &high, &above_other);
+  const plain top("top", &forked);
+  report rows;
+  top.collect(rows);
+  EXPECT_EQ(names_of(rows), "low high >other >above other forked top ");
+  report first_line(report::reach::first_upstreams);
+  top.collect(first_line);
+  EXPECT_EQ(names_of(first_line), "low high forked top ");
+}
+
+TEST_F(Layer, WhatBothUpstreamsShareHasOneRow) {
+  plain beside("beside", &low);
+  const plain forked("forked", &high, &beside);
+  report rows;
+  forked.collect(rows);
+  EXPECT_EQ(names_of(rows), "low high >beside forked ");
+}
+
+TEST_F(Layer, CheckGoesDownBothLines) {
+  plain other("other", std::pmr::new_delete_resource());
+  const plain forked("forked", &high, &other);
+  EXPECT_FALSE(forked.check().found());
+  other.broken = true;
+  EXPECT_EQ(forked.check().where, &other);
+  low.broken = true;
+  EXPECT_EQ(forked.check().where, &low);
+}
+
 TEST_F(Layer, ServesThroughTheClassAndThroughTheInterface) {
   void* const p = high.allocate(10);
   std::pmr::memory_resource& interface = high;
@@ -86,6 +133,16 @@ void destroy_upstream_first() {
   auto low = std::make_unique<plain>("low", std::pmr::new_delete_resource());
   const plain high("high", low.get());
   low.reset();
+}
+
+void destroy_second_upstream_first() {
+  auto second = std::make_unique<plain>("second", std::pmr::new_delete_resource());
+  const plain high("high", std::pmr::new_delete_resource(), second.get());
+  second.reset();
+}
+
+TEST(LayerDeathTest, ASecondUpstreamThatDiesFirstIsReportedByName) {
+  EXPECT_DEATH(destroy_second_upstream_first(), "strata: second: destroyed while another layer still borrows it");
 }
 
 TEST(LayerDeathTest, AnUpstreamThatDiesFirstIsReportedByName) {

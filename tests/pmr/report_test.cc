@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: a row shows each figure in a readable unit; what is degraded follows with reason and cause; what does not fit
-// is dropped, not overrun.
+// is dropped, not overrun; rows of a second upstream are indented; a layer has one row.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -51,6 +51,33 @@ TEST(Report, SaysWhatIsDegradedAndWhy) {
   r.add("orders", {}, states);
   EXPECT_NE(text_of(r).find("orders is degraded, 3 times: no large pages; reserve some (mmap: ENOMEM)\n"),
             std::string::npos);
+}
+
+TEST(Report, IndentsWhatIsBelowASecondUpstream) {
+  report r;
+  r.add("first", {}, {});
+  {
+    const report::second_upstream lower(r);
+    r.add("second", {}, {});
+    const report::second_upstream lowest(r);
+    r.add("its second", {}, {});
+  }
+  r.add("both", {}, {});
+  const std::string text = text_of(r);
+  EXPECT_NE(text.find("\nfirst                  0 B "), std::string::npos) << text;
+  EXPECT_NE(text.find("\n  second               0 B "), std::string::npos) << text;
+  EXPECT_NE(text.find("\n    its second         0 B "), std::string::npos) << text;
+  EXPECT_NE(text.find("\nboth                   0 B "), std::string::npos) << text;
+}
+
+TEST(Report, HasOneRowForEachLayer) {
+  report r;
+  r.add("one", {}, {}, &r);
+  r.add("again", {}, {}, &r);
+  r.add("unknown", {}, {});
+  r.add("unknown", {}, {});
+  ASSERT_EQ(r.rows().size(), 3U);
+  EXPECT_STREQ(r.rows()[1].name, "unknown");
 }
 
 TEST(Report, DropsWhatDoesNotFit) {

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <cstddef>
+
+module strata.mem:shared_heap.impl;
+
+import :shared_heap;
+
+import :boundary_heap;
+import :mutex;
+
+namespace strata::mem {
+
+void* shared_heap::allocate(std::size_t bytes) noexcept {
+  const lock held(lock_);
+  void* const p = heap_.allocate(bytes, 1);
+  if (p != nullptr) ++allocations_;
+  return p;
+}
+
+void* shared_heap::allocate_in(void* base, std::size_t region_bytes, std::size_t bytes) noexcept {
+  const lock held(lock_);
+  heap_.add(base, region_bytes);
+  ++allocations_;
+  return heap_.allocate(bytes, 1);
+}
+
+shared_heap::freed shared_heap::deallocate(void* p, std::size_t bytes) noexcept {
+  const lock held(lock_);
+  if (const heap_fault fault = heap_.inspect(p); fault != heap_fault::none) return {fault, nullptr, false};
+  if (bytes > boundary_heap::usable_size(p)) return {heap_fault::none, nullptr, true};
+  const auto [fault, emptied] = heap_.deallocate(p);
+  if (emptied == nullptr || emptied->bytes == heap_.counters().empty) return {fault, nullptr, false};
+  heap_.remove(emptied);
+  return {fault, emptied, false};
+}
+
+bool shared_heap::resize(void* p, std::size_t bytes) noexcept {
+  const lock held(lock_);
+  return heap_.resize(p, bytes);
+}
+
+heap_fault shared_heap::inspect(const void* p) const noexcept {
+  const lock held(lock_);
+  return heap_.inspect(p);
+}
+
+region* shared_heap::take_empty() noexcept {
+  const lock held(lock_);
+  region* const r = heap_.empty_region();
+  if (r != nullptr) heap_.remove(r);
+  return r;
+}
+
+shared_heap::figures shared_heap::count() const noexcept {
+  const lock held(lock_);
+  return {heap_.counters(), allocations_};
+}
+
+heap_report shared_heap::check() const noexcept {
+  const lock held(lock_);
+  return heap_.check();
+}
+
+}  // namespace strata::mem

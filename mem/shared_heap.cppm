@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <cstddef>
+
+#include "absl/base/thread_annotations.h"
+
+export module strata.mem:shared_heap;
+
+import :boundary_heap;
+import :mutex;
+
+/// A boundary_heap under a lock, that hands back regions it has no use for.
+///
+/// It keeps one empty region at most, so a load that empties and refills a region asks nobody; further ones are the
+/// caller's at once, outside the lock.
+///
+/// Any thread; nothing throws or allocates; O(1).
+export namespace strata::mem {
+
+class shared_heap {
+ public:
+  shared_heap() noexcept : heap_({}) {}
+
+  /// Null when no free block is large enough.
+  [[nodiscard]] void* allocate(std::size_t bytes) noexcept ABSL_LOCKS_EXCLUDED(lock_);
+  /// The same with a new region in one step: nobody comes between. Pre: as boundary_heap::add().
+  [[nodiscard]] void* allocate_in(void* base, std::size_t region_bytes, std::size_t bytes) noexcept
+      ABSL_LOCKS_EXCLUDED(lock_);
+
+  struct freed {
+    heap_fault fault;  ///< unless none, nothing has changed
+    region* surplus;   ///< no longer this heap's, or null
+    bool too_short;    ///< the block holds less than `bytes`; then nothing has changed
+  };
+  /// Takes back a block that was asked for with `bytes`, at most: what it holds is less otherwise.
+  [[nodiscard]] freed deallocate(void* p, std::size_t bytes) noexcept ABSL_LOCKS_EXCLUDED(lock_);
+
+  /// As boundary_heap::resize().
+  [[nodiscard]] bool resize(void* p, std::size_t bytes) noexcept ABSL_LOCKS_EXCLUDED(lock_);
+
+  /// Whether `p` is a live block.
+  [[nodiscard]] heap_fault inspect(const void* p) const noexcept ABSL_LOCKS_EXCLUDED(lock_);
+
+  /// An empty region, no longer this heap's, or null.
+  [[nodiscard]] region* take_empty() noexcept ABSL_LOCKS_EXCLUDED(lock_);
+
+  struct figures {
+    heap_counters heap;
+    std::size_t allocations;  ///< so far
+  };
+  [[nodiscard]] figures count() const noexcept ABSL_LOCKS_EXCLUDED(lock_);
+  [[nodiscard]] heap_report check() const noexcept ABSL_LOCKS_EXCLUDED(lock_);
+
+ private:
+  mutable mutex lock_;
+  boundary_heap heap_ ABSL_GUARDED_BY(lock_);
+  std::size_t allocations_ ABSL_GUARDED_BY(lock_) = 0;
+};
+
+}  // namespace strata::mem

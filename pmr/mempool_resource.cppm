@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory_resource>
+#include <span>
+#include <stdexcept>
+
+#include "absl/functional/function_ref.h"
+
+export module strata.pmr:mempool_resource;
+
+import :allocation_error;
+import :exhaustion;
+import :fragment_resource;
+import :layer;
+import :misuse;
+import :refusals;
+import :report;
+import :small_heap;
+
+import strata.mem;
+
+/// The autonomous pool: one segment taken at the start, from which everything is served, even when the machine has
+/// nothing left.
+///
+///   segment   | fragments: blocks · pages of the small heap · chunks of named caches · the heaps · … | tables |
+///
+/// Role           keeper: takes a segment, hands out blocks of any size; assembly of fragments, a small heap and caches
+/// Upstream       borrowed, never null, outlives this object. Asked once, at construction. Best one that locks
+/// Owns           its segment, until destruction; its books lie in it
+/// Thread safety  every member from any thread, but destruction, while which no other call is under way
+/// Alignment      any power of two up to 2^46, as far as there is room
+/// Size           up to the segment; zero takes a smallest block. Up to heap_largest bytes, but for multiples of a
+///                fragment: the small heap; others: fragments
+/// Complexity     small heap O(1), a lock of one of `heaps`; fragments lock-free, a few words of bitmap as a rule;
+///                owner() and giving back without a size O(1)
+/// Overhead       8 bytes a small block, 24 at the least, rounding to 16; other blocks are rounded to fragments. Tables:
+///                2.5 % of the segment; 11 KiB a heap
+/// Throws         allocation_error when there is no room, saying how much is free and how much of it in one piece; nothing
+///                has changed. With exhaustion::aborts the same sentence ends the process. Constructed with options that
+///                cannot be: std::invalid_argument; without its segment: what upstream throws
+/// Deallocate     noexcept; with the size, which is checked, or without. Null is fine. Twice, from inside a block, a foreign
+///                pointer, another size: misuse, noticed at once, always
+/// Equality       identity
+/// Fork           the child can allocate and deallocate at once; blocks of threads it does not have stay out
+/// Exit           destruction gives the segment back, live blocks or not; live_at_end says whether those are misuse. Its
+///                caches end before
+/// Signals        not for signal handlers
+/// Composes       pages{} → locked{} → mempool{}: autonomous and resident. Makes no system call of its own after
+///                construction, but to wait for another thread at a lock
+///
+/// Hysteresis: a heap keeps one empty page until trim(); all else goes back to the fragments at once.
+export namespace strata::pmr {
+
+template <class Upstream>
+class mempool_resource;
+
+/// A mempool_resource in a stack: its options.
+struct mempool {
+  template <class Upstream>
+  using layer_over = mempool_resource<Upstream>;
+
+  const char* name = "mempool";                      ///< in reports and errors; outlives the layer
+  std::size_t segment_bytes = std::size_t{2} << 20;  ///< for all blocks and the heaps; tables come on top. Whole pages
+  std::size_t fragment_bytes = 256;                  ///< a power of two, at least 16
+  std::size_t page_bytes = 8192;                     ///< of fragments and of the small heap; a power of two
+  std::size_t heap_largest = 256;                  ///< bytes; most that the small heap serves; at most a sixteenth of a
+                                                   ///< page; 0: nothing
+  std::size_t heaps = 4;                           ///< that threads share; a power of two, at most 16
+  std::size_t reserve_bytes = 0;                   ///< for critical() alone
+  exhaustion when_exhausted = exhaustion::throws;  ///< what becomes of a request that cannot be served
+  bool trims_on_shrink = false;        ///< reallocate() gives back what is over, rather than keep it for growing again
+  bool live_at_end_is_misuse = false;  ///< report blocks that are alive at destruction
+
+  /// The fragments of such a pool. Throws std::invalid_argument when something above cannot be.
+  [[nodiscard]] fragments valid_fragments() const;
+};
+
+/// Whose an address in a pool is.
+struct mempool_owner {
+  enum class kind : std::uint8_t {
+    nobody,
+    block,      ///< a block of fragments
+    heap_page,  ///< a page of the small heap
+    cache,      ///< a chunk, or books, of a named cache
+    books,      ///< the pool's own
+  };
+  kind what = kind::nobody;
+  void* start = nullptr;       ///< of the run of fragments it lies in
+  std::size_t bytes = 0;       ///< of that run
+  const char* name = nullptr;  ///< of the cache
+};
+
+/// A cache as its pool knows it.
+class mempool_client {
+ public:
+  mempool_client(const mempool_client&) = delete;
+  mempool_client& operator=(const mempool_client&) = delete;
+
+  virtual void take_back(void* item) noexcept = 0;
+  /// Bytes of an item; 0 when `p` is none that is out.
+  [[nodiscard]] virtual std::size_t usable_size(const void* p) const noexcept = 0;
+  [[nodiscard]] virtual const layer& as_layer() const noexcept = 0;
+
+ protected:
+  mempool_client() = default;
+  ~mempool_client() = default;
+};
+
+}  // namespace strata::pmr
+
+namespace strata::pmr {
+
+// What has to be there before a mempool_resource becomes a layer over it.
+template <class Upstream>
+struct mempool_ground {
+  mempool_ground(Upstream* upstream, const mempool& options) : fragments_(upstream, options.valid_fragments()) {}
+  fragment_resource<Upstream> fragments_;
+};
+
+template <class Upstream>
+inline constexpr bool is_locked_by = requires { requires Upstream::locks_memory; };
+
+}  // namespace strata::pmr
+
+export namespace strata::pmr {
+
+template <class Upstream = std::pmr::memory_resource>
+class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mempool_resource<Upstream>> {
+  using ground = mempool_ground<Upstream>;
+  using base = direct_layer<mempool_resource<Upstream>>;
+
+ public:
+  using upstream_type = Upstream;
+  static constexpr bool thread_safe = true;
+  static constexpr std::size_t max_alignment = fragment_resource<Upstream>::max_alignment;
+  static constexpr bool zeroed = false;
+  static constexpr bool can_release = false;
+
+  /// Caches a pool can have at a time.
+  static constexpr std::size_t max_caches = 240;
+
+  explicit mempool_resource(Upstream* upstream, const mempool& options = {});
+  ~mempool_resource() override;
+
+  using base::allocate;
+  using base::deallocate;
+
+  /// Takes back any live block of this pool, items of its caches included, whatever its size. Null is fine.
+  void deallocate(void* p) noexcept { give_back(p, any_size, 0); }
+
+  /// A block of `bytes` with what was at `p`, which is then void unless it is the same. The same if it holds as many. Null
+  /// for `p` is no block. Throws as allocate() does: then `p` is as it was. It goes back by deallocate(p).
+  [[nodiscard]] void* reallocate(void* p, std::size_t bytes);
+
+  /// Bytes that may be used at `p`, at least what was asked for; 0 when it is no live block of this pool.
+  [[nodiscard]] std::size_t usable_size(const void* p) const noexcept;
+
+  /// Whose `p` is, any address. O(1).
+  [[nodiscard]] mempool_owner owner(const void* p) const noexcept;
+  /// Whether `p` lies in something of this pool that is taken.
+  [[nodiscard]] bool owns(const void* p) const noexcept { return this->fragments_.owns(p); }
+
+  /// The same pool for requests that must not fail: they may use the reserve.
+  [[nodiscard]] std::pmr::memory_resource& critical() noexcept { return critical_; }
+
+  /// Gives empty pages of the small heap back to the fragments; caches trim themselves. Returns their bytes.
+  std::size_t trim() noexcept { return heap_.trim(); }
+
+  /// What lies below: all of the segment, by blocks.
+  [[nodiscard]] fragment_resource<Upstream>& segment() noexcept { return this->fragments_; }
+  [[nodiscard]] const fragment_resource<Upstream>& segment() const noexcept { return this->fragments_; }
+
+  /// `live` is what blocks hold, as who gives back need not know what was asked for; what caches have taken is live, too:
+  /// they are layers above. `peak` is looked at when the small heap gets a page, when a request fails, and here.
+  [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fault check() const noexcept override;
+  [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
+
+  /// Shows every cache. None comes or goes meanwhile.
+  void visit_caches(absl::FunctionRef<void(const layer&)> visitor) const;
+
+  /// For caches: a tag for one that is being made; then who that is; then that it is gone.
+  [[nodiscard]] fragment_tag enter();
+  void introduce(fragment_tag tag, mempool_client* client) noexcept;
+  void leave(fragment_tag tag) noexcept;
+
+ private:
+  friend base;
+
+  static constexpr std::size_t any_size = SIZE_MAX;
+  static constexpr fragment_tag of_blocks = 0;
+  static constexpr fragment_tag of_heaps = 1;
+  static constexpr fragment_tag of_caches = 17;
+  static constexpr fragment_tag of_books = 0xFFFF;
+  struct place {
+    std::atomic<bool> taken{false};
+    std::atomic<mempool_client*> client{nullptr};
+  };
+  using places = std::array<place, max_caches>;
+
+  class critical_view final : public std::pmr::memory_resource {
+   public:
+    explicit critical_view(mempool_resource* pool) noexcept : pool_(pool) {}
+
+   private:
+    [[nodiscard]] void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+      return pool_->take(bytes, alignment, true);
+    }
+    void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
+      pool_->give_back(p, bytes, alignment);
+    }
+    [[nodiscard]] bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override {
+      return this == &other || pool_ == &other;
+    }
+
+    mempool_resource* const pool_;
+  };
+
+  [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    return take(bytes, alignment, false);
+  }
+  inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
+    give_back(p, bytes, alignment);
+  }
+
+  [[nodiscard]] inline bool is_small(std::size_t bytes, std::size_t alignment) const noexcept {
+    return bytes <= options_.heap_largest && alignment <= mem::block::unit &&
+           ((bytes & (options_.fragment_bytes - 1)) != 0 || bytes == 0);
+  }
+  // In whole fragments; what is too large for that is too large for all.
+  [[nodiscard]] inline std::size_t whole(std::size_t bytes) const noexcept {
+    if (bytes > mem::max_object) return bytes;
+    return bytes == 0 ? options_.fragment_bytes : mem::round_up(bytes, options_.fragment_bytes);
+  }
+
+  [[nodiscard]] void* take(std::size_t bytes, std::size_t alignment, bool critical);
+  void give_back(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  void say(const char* sentence, const void* p, std::size_t bytes, std::size_t alignment) const noexcept;
+  [[nodiscard]] inline mempool_client* client_of(fragment_tag tag) const noexcept {
+    const std::size_t i = static_cast<fragment_tag>(tag - of_caches);
+    return i < max_caches ? (*places_)[i].client.load(std::memory_order_acquire) : nullptr;
+  }
+  void note_peak() const noexcept { (void)stats(); }
+
+  const mempool options_;
+  small_heap<Upstream> heap_;
+  places* const places_;         ///< of caches, by tag; in the segment
+  mem::tally<mem::threads::any> failures_;
+  mutable mem::tally<mem::threads::any> peak_;
+  critical_view critical_{this};
+};
+
+template <class Upstream>
+mempool_resource(Upstream*) -> mempool_resource<Upstream>;
+template <class Upstream>
+mempool_resource(Upstream*, mempool) -> mempool_resource<Upstream>;
+
+template <class Upstream>
+mempool_resource<Upstream>::mempool_resource(Upstream* upstream, const mempool& options)
+    : ground(upstream, options),
+      base(options.name, &this->fragments_),
+      options_(options),
+      heap_(&this->fragments_, options.heaps, of_heaps, of_books),
+      places_(static_cast<places*>(this->fragments_.take(sizeof(places), alignof(places), of_books))) {
+  ::new (static_cast<void*>(places_)) places{};
+}
+
+template <class Upstream>
+mempool_resource<Upstream>::~mempool_resource() {
+  if (options_.live_at_end_is_misuse && stats().live_blocks != 0) {
+    report_misuse({.layer = this->name(), .sentence = "destroyed with live blocks: their segment is gone"});
+  }
+}
+
+template <class Upstream>
+void* mempool_resource<Upstream>::take(std::size_t bytes, std::size_t alignment, bool critical) {
+  const char* reason = nullptr;
+  if (is_small(bytes, alignment)) {
+    const auto got = heap_.allocate(bytes, critical);
+    if (got.new_page) note_peak();
+    if (got.block != nullptr) return got.block;
+    reason = got.reason;
+  } else if (void* const p = this->fragments_.try_take(whole(bytes), alignment, of_blocks, critical, reason);
+             p != nullptr) {
+    return p;
+  }
+  failures_.add(1);
+  note_peak();
+  fail(options_.when_exhausted, {this->name(), bytes, alignment, reason, this->fragments_.left()});
+}
+
+template <class Upstream>
+void mempool_resource<Upstream>::give_back(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+  if (p == nullptr) return;
+  const fragment_owner owner = this->fragments_.owner(p);
+  const char* wrong = nullptr;
+  if (heap_.has(owner.tag)) {
+    wrong = heap_.deallocate(p, bytes == any_size ? 0 : bytes, owner);
+  } else if (mempool_client* const client = client_of(owner.tag); client == nullptr) {
+    const std::size_t has = bytes == any_size ? owner.bytes : whole(bytes);
+    const mem::fragment_fault fault = this->fragments_.try_put(p, has, of_blocks);
+    if (fault != mem::fragment_fault::none) wrong = mem::describe(fault);
+  } else if (bytes == any_size) {
+    client->take_back(p);
+  } else {
+    wrong = "deallocated an item of a cache as a block of the pool";
+  }
+  if (wrong != nullptr) [[unlikely]] {
+    say(wrong, p, bytes, alignment);
+  }
+}
+
+template <class Upstream>
+void* mempool_resource<Upstream>::reallocate(void* p, std::size_t bytes) {
+  if (p == nullptr) return take(bytes, mem::block::unit, false);
+  const std::size_t holds = usable_size(p);
+  if (holds == 0) {
+    say("reallocated what is no live block of this pool", p, bytes, 0);
+    throw allocation_error(this->name(), bytes, mem::block::unit, "the block to be replaced is none");
+  }
+  const fragment_owner owner = this->fragments_.owner(p);
+  const bool is_block = owner.tag == of_blocks;
+  if (bytes <= holds) {
+    if (!options_.trims_on_shrink) return p;
+    if (heap_.has(owner.tag)) (void)heap_.resize(p, bytes, owner);
+    if (is_block) (void)this->fragments_.try_resize(p, holds, whole(bytes));
+    return p;
+  }
+  // The block above may be free, and this one still a small one.
+  if (heap_.has(owner.tag) && bytes <= options_.heap_largest && heap_.resize(p, bytes, owner)) return p;
+  void* const larger = take(bytes, mem::block::unit, false);
+  std::memcpy(larger, p, holds);
+  give_back(p, any_size, 0);
+  return larger;
+}
+
+template <class Upstream>
+std::size_t mempool_resource<Upstream>::usable_size(const void* p) const noexcept {
+  const fragment_owner owner = this->fragments_.owner(p);
+  if (owner.start == nullptr) return 0;
+  if (heap_.has(owner.tag)) return heap_.inspect(p, owner) == nullptr ? heap_.usable_size(p) : 0;
+  if (const mempool_client* const client = client_of(owner.tag); client != nullptr) return client->usable_size(p);
+  return p == owner.start && owner.tag == of_blocks ? owner.bytes : 0;
+}
+
+template <class Upstream>
+mempool_owner mempool_resource<Upstream>::owner(const void* p) const noexcept {
+  using enum mempool_owner::kind;
+  const fragment_owner owner = this->fragments_.owner(p);
+  if (owner.start == nullptr) return {};
+  if (heap_.has(owner.tag)) return {heap_page, owner.start, owner.bytes, nullptr};
+  if (const mempool_client* const client = client_of(owner.tag); client != nullptr) {
+    return {cache, owner.start, owner.bytes, client->as_layer().name()};
+  }
+  return {owner.tag == of_blocks ? block : books, owner.start, owner.bytes, nullptr};
+}
+
+template <class Upstream>
+void mempool_resource<Upstream>::say(const char* sentence, const void* p, std::size_t bytes,
+                                     std::size_t alignment) const noexcept {
+  report_misuse({this->name(), sentence, p, bytes == any_size ? 0 : bytes, alignment});
+}
+
+template <class Upstream>
+statistics mempool_resource<Upstream>::stats() const noexcept {
+  const statistics all = this->fragments_.stats();
+  const statistics small = heap_.stats();
+  const auto pages = heap_.pages();
+  statistics figures;
+  figures.upstream = all.live;
+  figures.kept = small.kept;
+  figures.overhead = small.overhead + sizeof(places);
+  figures.live = figures.upstream - figures.kept - figures.overhead;
+  figures.live_blocks = all.live_blocks - pages.now - 2 + small.live_blocks;
+  figures.allocations = all.allocations - pages.taken - 2 + small.allocations;
+  figures.failures = failures_.get();
+  figures.peak = peak_.raise(figures.live);
+  return figures;
+}
+
+template <class Upstream>
+fault mempool_resource<Upstream>::check() const noexcept {
+  const void* where = nullptr;
+  if (const char* const wrong = heap_.check(where); wrong != nullptr) return {wrong, where};
+  return base::check();
+}
+
+template <class Upstream>
+std::size_t mempool_resource<Upstream>::degraded(std::span<degradation> out) const noexcept {
+  const degradation pageable{"the layer below does not lock memory: pages may go to swap; put locked{} there",
+                             {},
+                             is_locked_by<Upstream> ? std::size_t{0} : std::size_t{1}};
+  return tell({pageable}, out);
+}
+
+template <class Upstream>
+void mempool_resource<Upstream>::visit_caches(absl::FunctionRef<void(const layer&)> visitor) const {
+  for (const place& p : *places_) {
+    if (const mempool_client* const client = p.client.load(std::memory_order_acquire); client != nullptr) {
+      visitor(client->as_layer());
+    }
+  }
+}
+
+template <class Upstream>
+fragment_tag mempool_resource<Upstream>::enter() {
+  for (std::size_t i = 0; i < max_caches; ++i) {
+    if (!(*places_)[i].taken.exchange(true, std::memory_order_acquire)) return static_cast<fragment_tag>(of_caches + i);
+  }
+  throw allocation_error(this->name(), 0, 1, "a pool has 240 caches at most; let others end first");
+}
+
+template <class Upstream>
+void mempool_resource<Upstream>::introduce(fragment_tag tag, mempool_client* client) noexcept {
+  (*places_)[tag - of_caches].client.store(client, std::memory_order_release);
+}
+
+template <class Upstream>
+void mempool_resource<Upstream>::leave(fragment_tag tag) noexcept {
+  (*places_)[tag - of_caches].taken.store(false, std::memory_order_release);
+}
+
+static_assert(layered<mempool_resource<>>);
+
+}  // namespace strata::pmr
