@@ -36,8 +36,7 @@ void drive_to_the_limit(load_generator::load& taken, statistics& seen) {
   }
 }
 
-int generate(std::pmr::memory_resource* memory) {
-  statistics seen(memory);
+void generate(statistics& seen) {
   seen.note("begin");
   load_generator::load taken;
   drive_to_the_limit(taken, seen);
@@ -50,19 +49,21 @@ int generate(std::pmr::memory_resource* memory) {
   std::printf("load: %zu blocks, %.1f of %zu MiB\n", taken.blocks(),
               static_cast<double>(taken.bytes()) / static_cast<double>(mib), machine_bytes / mib);
   seen.print(stdout);
-  return EXIT_SUCCESS;
 }
 
 int generate_with_pool() {
-  sp::stack pool{sp::pages{}, sp::locked{.strict = false}, sp::fragments{.region_bytes = 2 * mib}};
-  const int status = generate(&pool);
+  sp::stack pool{sp::pages{}, sp::locked{.strict = false}, sp::mempool{.segment_bytes = mib}};
+  statistics seen(&pool);
+  generate(seen);
   pool.write_report(stdout);
-  return status;
+  return EXIT_SUCCESS;
 }
 
 int generate_with_heap() {
   try {
-    return generate(std::pmr::new_delete_resource());
+    statistics seen(std::pmr::new_delete_resource());
+    generate(seen);
+    return EXIT_SUCCESS;
   } catch (const std::bad_alloc& e) {
     std::printf("the statistics are lost: %s\n", e.what());
     return EXIT_FAILURE;

@@ -30,7 +30,8 @@ void statistics::note(std::string_view event) {
 }
 
 void statistics::print(std::FILE* out) const {
-  std::fprintf(out, "%10s %8s %8s   %s\n", "bytes", "got", "refused", "answers in fewer than … ns: how many");
+  std::fprintf(out, "%10s %8s %8s   %s\n", "bytes", "got", "refused",
+               "answers in fewer than so many ns: how many of them");
   for (const auto& [bytes, row] : sizes_) {
     std::fprintf(out, "%10zu %8zu %8zu  ", bytes, row.got, row.refused);
     for (const auto& [width, count] : row.times) {

@@ -17,7 +17,9 @@
 #include <cstdio>
 #include <fstream>
 #include <memory_resource>
+#include <new>
 #include <string>
+#include <string_view>
 
 #include "tests/support/cut_off.h"
 #include "tests/support/sanitizer.h"
@@ -34,7 +36,7 @@ using test::demand;
 using test::in_cut_off_child;
 
 // The pool, of so many bytes, and what it stands on. Made in place: `auto pool = …`.
-auto pool_of(std::size_t bytes) { return stack{pages{}, locked{.strict = false}, fragments{.region_bytes = bytes}}; }
+auto pool_of(std::size_t bytes) { return stack{pages{}, locked{.strict = false}, mempool{.segment_bytes = bytes}}; }
 using pool_type = decltype(pool_of(0));
 
 // One of the same shape that has nothing until asked.
@@ -45,6 +47,26 @@ concept malloc_shaped = requires(Pool& pool, void* p) {
   p = pool.reallocate(p, std::size_t{1});
   pool.deallocate(p);
 };
+
+template <class Memory>
+concept has_caches = requires(Memory& memory) { mempool_cache(&memory, {.name = "items"}); };
+
+static_assert(malloc_shaped<pool_type::top_type> && has_caches<pool_type::top_type>, "all of it is asked for");
+
+// A cache of items, made, used up to the last and gone: in the pool, where it can have caches.
+template <class Memory>
+void use_caches(Memory& memory) {
+  const auto use = [](auto cache) {
+    test::use_cache(cache, 150);
+    cache.trim();
+  };
+  constexpr std::size_t bytes = 72;
+  if constexpr (has_caches<Memory>) {
+    use(mempool_cache(&memory, {.name = "items", .item_bytes = bytes}));
+  } else {
+    use(named_cache(&memory, {.name = "items", .item_bytes = bytes, .chunk_bytes = 8192}));
+  }
+}
 
 constexpr unsigned crew = 4;
 
@@ -61,11 +83,7 @@ struct workout {
     test::come_and_go(memory, thread, largest / 8, 3000);
     if constexpr (malloc_shaped<Memory>) test::come_and_go_without_sizes(memory, thread, largest / 8, 3000);
     test::fill_containers(memory, 500);
-    {
-      named_cache cache(&memory, {.name = "items", .item_bytes = 72, .chunk_bytes = 8192});
-      test::use_cache(cache, 150);
-      cache.trim();
-    }
+    use_caches(memory);
     together.arrive_and_wait();
     (void)test::take_everything(memory, largest, here);
     together.arrive_and_wait();
@@ -86,19 +104,74 @@ void expect_no_need_of_anything(const cut_off_outcome& seen) {
 
 // --- W1-07 -----------------------------------------------------------------------------------------------------------
 
-TEST(Autonomy, ServesThreadsThatAreCutOff) {
-  const cut_off_outcome seen = in_cut_off_child([](cut_off& here) {
+template <class Make>
+void expect_to_serve_a_crew(const Make& make) {
+  const cut_off_outcome seen = in_cut_off_child([&](cut_off& here) {
     workout work;
-    auto memory = pool_of(work.segment);
+    auto memory = make(work.segment);
+    const statistics fresh = memory.top().stats();
     here.run(
         crew, [&](unsigned thread) { work(memory.top(), thread, here); },
         [&] {
           demand(!memory.check().found(), "the pool is whole");
-          demand(memory.top().stats().live == 0, "everything is back");
+          demand(memory.top().stats().live == fresh.live, "everything is back");
         });
   });
   expect_no_need_of_anything(seen);
   EXPECT_GT(seen.exceptions, crew);  // it did run dry
+}
+
+TEST(Autonomy, ServesThreadsThatAreCutOff) {
+  expect_to_serve_a_crew([](std::size_t bytes) { return pool_of(bytes); });
+}
+
+TEST(Autonomy, IsThatOfFragmentsToo) {
+  expect_to_serve_a_crew([](std::size_t bytes) { return stack{pages{}, fragments{.region_bytes = bytes}}; });
+}
+
+TEST(Autonomy, KnowsItsBlocksWhenCutOff) {
+  const cut_off_outcome seen = in_cut_off_child([](cut_off& here) {
+    auto memory = pool_of(std::size_t{1} << 20);
+    here.run(1, [&](unsigned) {
+      auto& pool = memory.top();
+      mempool_cache orders(&pool, {.name = "orders"});
+      auto* const p = static_cast<std::byte*>(pool.allocate(3000));
+      demand(pool.owner(p + 2999).start == p, "the owner of an interior address");
+      demand(pool.usable_size(p) >= 3000, "how much of it may be used");
+      void* const item = orders.request();
+      demand(pool.owner(item).name == std::string_view("orders"), "the cache of an item");
+      pool.deallocate(item);
+      pool.deallocate(p);
+      demand(pool.owner(p).start == nullptr, "nobody's");
+    });
+  });
+  expect_no_need_of_anything(seen);
+}
+
+TEST(Autonomy, KeepsItsReserveWhenCutOff) {
+  const cut_off_outcome seen = in_cut_off_child([](cut_off& here) {
+    constexpr std::size_t reserve = std::size_t{64} << 10;
+    stack memory{pages{}, mempool{.segment_bytes = std::size_t{1} << 20, .reserve_bytes = reserve}};
+    here.run(1, [&](unsigned) {
+      // Small pieces, each the first bytes of the next: what is left is the reserve.
+      void* held = nullptr;
+      try {
+        for (;;) held = ::new (memory.allocate(1024)) void*(held);
+      } catch (const std::bad_alloc&) {
+        here.caught();
+      }
+      std::pmr::memory_resource& critical = memory.top().critical();
+      for (std::size_t taken = 0; taken + 1024 < reserve; taken += 1024)
+        held = ::new (critical.allocate(1024)) void*(held);
+      while (held != nullptr) {
+        void* const block = held;
+        held = *static_cast<void**>(block);
+        memory.top().deallocate(block);
+      }
+    });
+  });
+  expect_no_need_of_anything(seen);
+  EXPECT_EQ(seen.exceptions, 1U);
 }
 
 TEST(Autonomy, SaysHowItIsDoingWhenCutOff) {
@@ -108,8 +181,8 @@ TEST(Autonomy, SaysHowItIsDoingWhenCutOff) {
       void* const p = memory.allocate(1000);
       report all;
       memory.collect(all);
-      demand(all.rows().size() == 3, "a row for each layer");
-      demand(all.rows()[2].figures.live_blocks == 1, "one block is out");
+      demand(all.rows().size() == 4, "a row for each layer, and for the pool's segment");
+      demand(all.rows().back().figures.live_blocks == 1, "one block is out");
       std::array<degradation, 4> states{};
       (void)memory.get<1>().degraded(states);
       memory.deallocate(p, 1000);
