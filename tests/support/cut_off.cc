@@ -31,6 +31,15 @@
 // Where the program's text begins and ends: the linker gives these names.
 extern "C" const char __executable_start, etext;  // NOLINT(bugprone-reserved-identifier)
 
+// A runtime that has something to report in a child that is cut off must do so alone: no process that finds names for
+// addresses, no look at the terminal. `llvm-symbolizer -e program` finds them later.
+// NOLINTBEGIN(bugprone-reserved-identifier): the runtimes' names.
+extern "C" const char* __asan_default_options();
+extern "C" const char* __asan_default_options() { return "symbolize=0:color=never"; }
+extern "C" const char* __tsan_default_options();
+extern "C" const char* __tsan_default_options() { return "symbolize=0:color=never"; }
+// NOLINTEND(bugprone-reserved-identifier)
+
 namespace strata::test {
 namespace {
 
