@@ -36,6 +36,8 @@ extern "C" const char __executable_start, etext;  // NOLINT(bugprone-reserved-id
 // NOLINTBEGIN(bugprone-reserved-identifier): the runtimes' names.
 extern "C" const char* __asan_default_options();
 extern "C" const char* __asan_default_options() { return "symbolize=0:color=never"; }
+extern "C" const char* __ubsan_default_options();
+extern "C" const char* __ubsan_default_options() { return "symbolize=0:color=never"; }
 extern "C" const char* __tsan_default_options();
 extern "C" const char* __tsan_default_options() { return "symbolize=0:color=never"; }
 // NOLINTEND(bugprone-reserved-identifier)
@@ -43,7 +45,10 @@ extern "C" const char* __tsan_default_options() { return "symbolize=0:color=neve
 namespace strata::test {
 namespace {
 
+// ASan and TSan map shadow for what they see; UBSan asks the kernel whether there can be a virtual table where one should
+// be.
 constexpr bool runtime_needs_memory = under_asan || under_tsan;
+constexpr bool runtime_asks_kernel = runtime_needs_memory || under_ubsan;
 
 // What the child tells, in a page it shares with its parent.
 struct board {
@@ -89,9 +94,14 @@ struct call {
 };
 
 // Waiting for another thread, the end, and what this harness asks itself. ASan asks the C library about the signal stack
-// whenever a stack is unwound.
-constexpr std::array allowed{SYS_futex,      SYS_sched_yield, SYS_restart_syscall,
-                             SYS_exit_group, SYS_getrusage,   under_asan ? SYS_sigaltstack : SYS_futex};
+// whenever a stack is unwound, UBSan for a pipe, by which it finds out whether memory can be read. Neither is memory.
+constexpr std::array allowed{SYS_futex,
+                             SYS_sched_yield,
+                             SYS_restart_syscall,
+                             SYS_exit_group,
+                             SYS_getrusage,
+                             under_asan ? SYS_sigaltstack : SYS_futex,
+                             under_ubsan ? SYS_pipe2 : SYS_futex};
 
 // For the message. Others have a number.
 constexpr std::array<call, 16> known{{{SYS_mmap, "mmap"},
@@ -135,7 +145,7 @@ class call_filter {
       skip_if(BPF_JEQ, static_cast<std::uint32_t>(number), 0, 1);
       decide(SECCOMP_RET_ALLOW);
     }
-    if (runtime_needs_memory) {
+    if (runtime_asks_kernel) {
       allow_from(reinterpret_cast<std::uintptr_t>(&__executable_start), reinterpret_cast<std::uintptr_t>(&etext));
     }
     decide(SECCOMP_RET_TRAP);

@@ -20,8 +20,9 @@
 ///   RLIMIT_AS        is 0: no mapping is made and none grows, nor does a stack
 ///   system calls     other than those that wait and those that end the process end it with a sentence (seccomp)
 ///
-/// ASan and TSan map shadow for what they see. So under these two RLIMIT_AS stays as it is, and calls that the program's
-/// own text makes are let through: their runtime is linked into it, while the program's calls are made by the C library.
+/// Sanitizers need the kernel while they watch: ASan and TSan map shadow, so that RLIMIT_AS stays as it is under them.
+/// Calls that the program's own text makes are let through then: a runtime is linked into it, while the program's calls
+/// are made by the C library.
 namespace strata::test {
 
 /// What a child did.
