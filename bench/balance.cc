@@ -17,13 +17,15 @@ namespace bench {
 
 std::string imbalance(std::span<const strata::pmr::report::row> rows) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto& [name, f, degraded, degradations] = rows[i];
+    const char* const name = rows[i].name;
+    const strata::pmr::statistics& f = rows[i].figures;
     // Each part for itself too: one that is below zero would make up for the others.
     if (std::max({f.live, f.kept, f.overhead}) > f.upstream || f.live + f.kept + f.overhead != f.upstream) {
       return absl::StrFormat("%s took %u bytes, but %u live, %u kept and %u overhead are not that", name, f.upstream,
                              f.live, f.kept, f.overhead);
     }
-    if (i > 0 && f.upstream != rows[i - 1].figures.live) {
+    const bool above = i > 0 && rows[i].branch == rows[i - 1].branch;
+    if (above && f.upstream != rows[i - 1].figures.live) {
       return absl::StrFormat("%s took %u bytes, but %s below it has handed out %u", name, f.upstream, rows[i - 1].name,
                              rows[i - 1].figures.live);
     }

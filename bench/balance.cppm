@@ -12,9 +12,9 @@ export namespace bench {
 
 /// What contradicts what, in a sentence, in a stack of which everything was given back; empty when nothing does. Used and
 /// free bytes are together what there is: a layer took from upstream exactly what it has handed out, keeps and spends,
-/// and exactly what the layer below has handed out; the top one has handed out nothing.
+/// and exactly what the layer below has handed out, where it has but one; the top one has handed out nothing.
 ///
-/// \param rows  the layers' figures, source first
+/// \param rows  the layers' figures, as a report has them
 [[nodiscard]] std::string imbalance(std::span<const strata::pmr::report::row> rows);
 
 }  // namespace bench

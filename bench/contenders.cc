@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <memory>
+#include <memory_resource>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,11 @@ std::unique_ptr<subject> open_stack() {
 
 std::unique_ptr<subject> open_checked_slabs() { return stack_of(sp::pages{}, sp::slabs{.checks = true}); }
 
+/// The standard library's allocator behind the calls that a mempool has.
+std::unique_ptr<subject> open_sizeless() {
+  return std::make_unique<sizeless_subject<sp::sizeless_adaptor<>>>(false, std::pmr::new_delete_resource());
+}
+
 constexpr bool kPeer = true, kShareable = true;
 
 constexpr contender kContenders[] = {
@@ -49,7 +55,7 @@ constexpr contender kContenders[] = {
     {"heap", "strata: pages, heap", !kPeer, !kShareable, open_stack<sp::pages, sp::heap>},
 };
 
-/// For mpbench alone. Memory in a segment comes last.
+/// For mpbench alone.
 constexpr contender kMpbenchOnly[] = {
     {"malloc", "malloc and free", kPeer, kShareable, open_malloc},
     {"std_segment", "std::pmr::synchronized_pool_resource over one buffer", kPeer, kShareable, open_std_segment},
@@ -60,6 +66,12 @@ constexpr contender kMpbenchOnly[] = {
                                                .max_bytes = segment_bytes,
                                                .keep_empty = segment_bytes});
      }},
+    {"mempool", "strata: pages, mempool", !kPeer, kShareable,
+     [] { return segment_of(sp::pages{}, sp::mempool{.segment_bytes = segment_bytes}); }},
+    {"mempool_malloc", "strata: pages, mempool, through its malloc-shaped calls", !kPeer, kShareable,
+     [] { return sizeless_segment_of(sp::pages{}, sp::mempool{.segment_bytes = segment_bytes}); }},
+    {"sizeless", "strata: malloc-shaped calls over operator new, as the mempool has them", !kPeer, kShareable,
+     open_sizeless},
 };
 
 constexpr std::string_view kMpbench[] = {"glibc",         "mimalloc", "jemalloc", "tcmalloc",  "tbb",

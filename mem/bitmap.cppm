@@ -110,6 +110,7 @@ class bitmap {
   // The first position from `p` on where a run of `n` may start.
   [[nodiscard]] static std::size_t allowed(std::size_t p, std::size_t n, const run_rule& rule) noexcept;
   [[nodiscard]] static Cell allowed_in_cell(std::size_t n, const run_rule& rule) noexcept;
+  [[nodiscard]] static Cell repeated(Cell pattern, std::size_t period) noexcept;
 
   [[nodiscard]] bool look(std::size_t n, const run_rule& rule, std::size_t from, claim_result& result) noexcept;
   [[nodiscard]] bool look_in_cells(Cell starts, std::size_t n, std::size_t c, std::size_t end,
@@ -231,14 +232,19 @@ std::size_t bitmap<Cell>::allowed(std::size_t p, std::size_t n, const run_rule& 
   }
 }
 
-// Cells start at multiples of their width, which alignment and within divide: the pattern is the same in all.
+// Cells start at multiples of their width, which alignment and within divide: the pattern is the same in all. It is one of
+// `within` bits, then again and again, thinned out to the aligned ones.
 template <std::unsigned_integral Cell>
 Cell bitmap<Cell>::allowed_in_cell(std::size_t n, const run_rule& rule) noexcept {
-  Cell starts = 0;
-  for (std::size_t p = allowed(0, n, rule); p < width; p = allowed(p + 1, n, rule)) {
-    starts = static_cast<Cell>(starts | mask(p, 1));
-  }
-  return starts;
+  const Cell starts = repeated(mask(0, rule.within - n + 1), rule.within);
+  return rule.alignment == 1 ? starts : static_cast<Cell>(starts & repeated(1, rule.alignment));
+}
+
+// `pattern` and its copies, `period` bits apart.
+template <std::unsigned_integral Cell>
+Cell bitmap<Cell>::repeated(Cell pattern, std::size_t period) noexcept {
+  for (; period < width; period *= 2) pattern = static_cast<Cell>(pattern | static_cast<Cell>(pattern << period));
+  return pattern;
 }
 
 // The first taken bit of [from, end), or `end`.

@@ -71,9 +71,18 @@ fragment_store::figures fragment_store::count() const noexcept {
     const std::size_t fragment = one.shape().fragment_bytes;
     all.data += one.shape().count * fragment;
     all.free += (one.shape().count - one.bits().taken()) * fragment;
-    all.longest = std::max(all.longest, one.bits().longest_free() * fragment);
   }
   return all;
+}
+
+std::size_t fragment_store::longest_free() const noexcept {
+  std::size_t longest = 0;
+  for (std::size_t i = 0; i < regions(); ++i) {
+    const fragment_map& one = *regions_[i];
+    if (one.base() == nullptr) continue;
+    longest = std::max(longest, one.bits().longest_free() * one.shape().fragment_bytes);
+  }
+  return longest;
 }
 
 const char* fragment_store::check() const noexcept {

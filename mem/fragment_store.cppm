@@ -50,11 +50,12 @@ class fragment_store {
 
   /// What the regions that have data hold, bytes. Right when nobody else calls just now.
   struct figures {
-    std::size_t data;     ///< all fragments
-    std::size_t free;     ///< those that lie in no block
-    std::size_t longest;  ///< the longest run of those
+    std::size_t data;  ///< all fragments
+    std::size_t free;  ///< those that lie in no block
   };
   [[nodiscard]] figures count() const noexcept;
+  /// The longest run of free fragments, bytes.
+  [[nodiscard]] std::size_t longest_free() const noexcept;
 
   /// A sentence, or null. Pre: nobody else calls just now.
   [[nodiscard]] const char* check() const noexcept;

@@ -18,6 +18,14 @@ void* shared_heap::allocate(std::size_t bytes) noexcept {
   return p;
 }
 
+bool shared_heap::try_allocate(std::size_t bytes, void*& p) noexcept {
+  if (!lock_.try_lock()) return false;
+  const adopted_lock held(lock_);
+  p = heap_.allocate(bytes, 1);
+  if (p != nullptr) ++allocations_;
+  return true;
+}
+
 void* shared_heap::allocate_in(void* base, std::size_t region_bytes, std::size_t bytes) noexcept {
   const lock held(lock_);
   heap_.add(base, region_bytes);
@@ -40,9 +48,9 @@ bool shared_heap::resize(void* p, std::size_t bytes) noexcept {
   return heap_.resize(p, bytes);
 }
 
-heap_fault shared_heap::inspect(const void* p) const noexcept {
+std::size_t shared_heap::usable_size(const void* p) const noexcept {
   const lock held(lock_);
-  return heap_.inspect(p);
+  return heap_.inspect(p) == heap_fault::none ? boundary_heap::usable_size(p) : 0;
 }
 
 region* shared_heap::take_empty() noexcept {

@@ -23,7 +23,9 @@ class shared_heap {
 
   /// Null when no free block is large enough.
   [[nodiscard]] void* allocate(std::size_t bytes) noexcept ABSL_LOCKS_EXCLUDED(lock_);
-  /// The same with a new region in one step: nobody comes between. Pre: as boundary_heap::add().
+  /// The same unless another thread is busy here: then false.
+  [[nodiscard]] bool try_allocate(std::size_t bytes, void*& p) noexcept ABSL_LOCKS_EXCLUDED(lock_);
+  /// As allocate(), with a new region in one step: nobody comes between. Pre: as boundary_heap::add().
   [[nodiscard]] void* allocate_in(void* base, std::size_t region_bytes, std::size_t bytes) noexcept
       ABSL_LOCKS_EXCLUDED(lock_);
 
@@ -38,8 +40,8 @@ class shared_heap {
   /// As boundary_heap::resize().
   [[nodiscard]] bool resize(void* p, std::size_t bytes) noexcept ABSL_LOCKS_EXCLUDED(lock_);
 
-  /// Whether `p` is a live block.
-  [[nodiscard]] heap_fault inspect(const void* p) const noexcept ABSL_LOCKS_EXCLUDED(lock_);
+  /// Bytes that may be used at `p`; 0 when it is no live block. A neighbour that goes writes into the word that says so.
+  [[nodiscard]] std::size_t usable_size(const void* p) const noexcept ABSL_LOCKS_EXCLUDED(lock_);
 
   /// An empty region, no longer this heap's, or null.
   [[nodiscard]] region* take_empty() noexcept ABSL_LOCKS_EXCLUDED(lock_);

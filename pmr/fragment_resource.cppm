@@ -88,8 +88,8 @@ struct fragment_owner {
 
 /// What claims of runs have cost so far.
 struct fragment_searches {
-  std::size_t claims;     ///< requests
-  std::size_t words;      ///< words of 64 fragments looked at
+  std::size_t claims;     ///< requests, those that failed too
+  std::size_t words;      ///< words of 64 fragments looked at, one a claim at least
   std::size_t contended;  ///< answers that left open whether there was room, as other threads kept releasing
 };
 
@@ -141,13 +141,10 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   /// Bytes for all blocks, free or not.
   [[nodiscard]] std::size_t capacity() const noexcept { return store_.count().data; }
   /// The largest request that would be served just now, bytes.
-  [[nodiscard]] std::size_t largest_free() const noexcept { return store_.count().longest; }
+  [[nodiscard]] std::size_t largest_free() const noexcept { return store_.longest_free(); }
   /// What is free just now.
-  [[nodiscard]] room left() const noexcept {
-    const mem::fragment_store::figures now = store_.count();
-    return {now.free, now.longest};
-  }
-  [[nodiscard]] fragment_searches searches() const noexcept { return {claims_.get(), words_.get(), contended_.get()}; }
+  [[nodiscard]] room left() const noexcept { return {store_.count().free, store_.longest_free()}; }
+  [[nodiscard]] fragment_searches searches() const noexcept;
 
   [[nodiscard]] statistics stats() const noexcept override;
   [[nodiscard]] fault check() const noexcept override;
@@ -203,10 +200,9 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   std::atomic<std::ptrdiff_t> spare_{
       0};  ///< fragments that are neither out nor in the reserve; kept only if there is one
   mem::tally<mem::threads::any> held_;  ///< bytes from upstream
-  mem::tally<mem::threads::any> claims_;
-  mem::tally<mem::threads::any> words_;
+  mem::tally<mem::threads::any> more_words_;
   mem::tally<mem::threads::any> contended_;
-  shared_ledger ledger_;
+  striped_ledger ledger_;
 };
 
 /// Fragments in the name of one owner, as an upstream of its own: what is taken here bears the tag.
@@ -346,8 +342,10 @@ bool fragment_resource<Upstream>::try_resize(void* p, std::size_t old_bytes, std
 template <class Upstream>
 void* fragment_resource<Upstream>::find(std::size_t n, std::size_t alignment, fragment_tag tag, bool& full) noexcept {
   const mem::fragment_map::taken t = store_.take(n, alignment, tag);
-  claims_.add(1);
-  words_.add(t.claim.words);
+  // Each claim looks at a word at least: what is counted is the rest.
+  if (t.claim.words > 1) [[unlikely]] {
+    more_words_.add(t.claim.words - 1);
+  }
   full = t.claim.outcome == mem::claim_outcome::full;
   if (t.claim.outcome == mem::claim_outcome::contended) contended_.add(1);
   return t.block;
@@ -548,6 +546,13 @@ template <class Upstream>
 void fragment_resource<Upstream>::give_back(void* p, std::size_t bytes, std::size_t alignment) noexcept {
   held_.subtract(bytes);
   upstream_->deallocate(p, bytes, alignment);
+}
+
+template <class Upstream>
+fragment_searches fragment_resource<Upstream>::searches() const noexcept {
+  const statistics figures = ledger_.figures();
+  const std::size_t claims = figures.allocations + figures.failures;
+  return {claims, claims + more_words_.get(), contended_.get()};
 }
 
 template <class Upstream>

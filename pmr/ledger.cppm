@@ -8,6 +8,8 @@ export module strata.pmr:ledger;
 
 import :report;
 
+import strata.mem;
+
 /// What a layer counts about the blocks it hands out, for its `statistics`. For layers, also those written by users.
 export namespace strata::pmr {
 
@@ -100,5 +102,65 @@ class shared_ledger {
 /// The one that a layer needs.
 template <bool ThreadSafe>
 using ledger_for = std::conditional_t<ThreadSafe, shared_ledger, ledger>;
+
+/// For any thread, and for layers that threads are to share without meeting: each writes to a stripe of its own, and
+/// figures are added up when read. `peak` is looked at with every 64th block of a stripe and whenever figures are read.
+class striped_ledger {
+ public:
+  inline void handed_out(std::size_t bytes) noexcept {
+    account& mine = stripes_.mine();
+    mine.live.fetch_add(bytes, std::memory_order_relaxed);
+    if (mine.allocations.fetch_add(1, std::memory_order_relaxed) % 64 == 63) peak_.raise(live());
+  }
+  inline void taken_back(std::size_t bytes) noexcept {
+    account& mine = stripes_.mine();
+    mine.live.fetch_sub(bytes, std::memory_order_relaxed);
+    mine.deallocations.fetch_add(1, std::memory_order_relaxed);
+  }
+  inline void resized(std::size_t from, std::size_t to) noexcept {
+    stripes_.mine().live.fetch_add(to - from, std::memory_order_relaxed);
+  }
+  inline void failed() noexcept { failures_.add(1); }
+
+  /// Everything handed out is void. Pre: no other call is under way.
+  inline void released() noexcept {
+    stripes_.visit([](account& a) {
+      a.live.store(0, std::memory_order_relaxed);
+      a.deallocations.store(a.allocations.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    });
+  }
+
+  [[nodiscard]] inline std::size_t live() const noexcept { return sum(&account::live); }
+  [[nodiscard]] inline std::size_t blocks() const noexcept {
+    return sum(&account::allocations) - sum(&account::deallocations);
+  }
+
+  [[nodiscard]] inline statistics figures() const noexcept {
+    const std::size_t now = live();
+    return {.live = now,
+            .peak = peak_.raise(now),
+            .live_blocks = blocks(),
+            .allocations = sum(&account::allocations),
+            .failures = failures_.get()};
+  }
+
+ private:
+  // A stripe's live may be below zero, and wraps: blocks come back to other threads. The sum does not.
+  struct account {
+    std::atomic<std::size_t> live{0};
+    std::atomic<std::size_t> allocations{0};
+    std::atomic<std::size_t> deallocations{0};
+  };
+
+  [[nodiscard]] inline std::size_t sum(std::atomic<std::size_t> account::* what) const noexcept {
+    std::size_t total = 0;
+    stripes_.visit([&](const account& a) { total += (a.*what).load(std::memory_order_relaxed); });
+    return total;
+  }
+
+  mem::stripes<account> stripes_;
+  mutable mem::tally<mem::threads::any> peak_;
+  mem::tally<mem::threads::any> failures_;
+};
 
 }  // namespace strata::pmr

@@ -177,7 +177,7 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
   [[nodiscard]] const fragment_resource<Upstream>& segment() const noexcept { return this->fragments_; }
 
   /// `live` is what blocks hold, as who gives back need not know what was asked for; what caches have taken is live, too:
-  /// they are layers above. `peak` is looked at when the small heap gets a page, when a request fails, and here.
+  /// they are layers above. `peak` is of what was taken from the segment, pages of the small heap counted whole.
   [[nodiscard]] statistics stats() const noexcept override;
   [[nodiscard]] fault check() const noexcept override;
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
@@ -246,13 +246,11 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
     const std::size_t i = static_cast<fragment_tag>(tag - of_caches);
     return i < max_caches ? (*places_)[i].client.load(std::memory_order_acquire) : nullptr;
   }
-  void note_peak() const noexcept { (void)stats(); }
 
   const mempool options_;
   small_heap<Upstream> heap_;
-  places* const places_;         ///< of caches, by tag; in the segment
+  places* const places_;  ///< of caches, by tag; in the segment
   mem::tally<mem::threads::any> failures_;
-  mutable mem::tally<mem::threads::any> peak_;
   critical_view critical_{this};
 };
 
@@ -283,7 +281,6 @@ void* mempool_resource<Upstream>::take(std::size_t bytes, std::size_t alignment,
   const char* reason = nullptr;
   if (is_small(bytes, alignment)) {
     const auto got = heap_.allocate(bytes, critical);
-    if (got.new_page) note_peak();
     if (got.block != nullptr) return got.block;
     reason = got.reason;
   } else if (void* const p = this->fragments_.try_take(whole(bytes), alignment, of_blocks, critical, reason);
@@ -291,7 +288,6 @@ void* mempool_resource<Upstream>::take(std::size_t bytes, std::size_t alignment,
     return p;
   }
   failures_.add(1);
-  note_peak();
   fail(options_.when_exhausted, {this->name(), bytes, alignment, reason, this->fragments_.left()});
 }
 
@@ -344,7 +340,7 @@ template <class Upstream>
 std::size_t mempool_resource<Upstream>::usable_size(const void* p) const noexcept {
   const fragment_owner owner = this->fragments_.owner(p);
   if (owner.start == nullptr) return 0;
-  if (heap_.has(owner.tag)) return heap_.inspect(p, owner) == nullptr ? heap_.usable_size(p) : 0;
+  if (heap_.has(owner.tag)) return heap_.usable_size(p, owner);
   if (const mempool_client* const client = client_of(owner.tag); client != nullptr) return client->usable_size(p);
   return p == owner.start && owner.tag == of_blocks ? owner.bytes : 0;
 }
@@ -380,7 +376,7 @@ statistics mempool_resource<Upstream>::stats() const noexcept {
   figures.live_blocks = all.live_blocks - pages.now - 2 + small.live_blocks;
   figures.allocations = all.allocations - pages.taken - 2 + small.allocations;
   figures.failures = failures_.get();
-  figures.peak = peak_.raise(figures.live);
+  figures.peak = all.peak - sizeof(places) - heap_.books_bytes();
   return figures;
 }
 

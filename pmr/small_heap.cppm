@@ -36,7 +36,6 @@ class small_heap {
   struct outcome {
     void* block = nullptr;
     const char* reason = nullptr;  ///< why there is none
-    bool new_page = false;
   };
   /// Pre: bytes far below a page.
   [[nodiscard]] outcome allocate(std::size_t bytes, bool critical);
@@ -44,21 +43,23 @@ class small_heap {
   /// Whether pages of this tag are this heap's.
   [[nodiscard]] bool has(fragment_tag tag) const noexcept { return number_of(tag) < count_; }
 
-  /// The next four want the page that `p` lies in. A sentence and nothing changed, or null.
+  /// The next three want the page that `p` lies in. A sentence and nothing changed, or null.
   [[nodiscard]] const char* deallocate(void* p, std::size_t bytes, const fragment_owner& page) noexcept;
-  [[nodiscard]] const char* inspect(const void* p, const fragment_owner& page) const noexcept;
+  /// Bytes at `p`, at least what was asked for; 0 when it is no live block.
+  [[nodiscard]] std::size_t usable_size(const void* p, const fragment_owner& page) const noexcept {
+    return is_in_front(p, page) ? 0 : heap_of(page).usable_size(p);
+  }
   [[nodiscard]] bool resize(void* p, std::size_t bytes, const fragment_owner& page) noexcept {
     return heap_of(page).resize(p, bytes);
   }
-
-  /// Bytes at `p`, at least what was asked for. Pre: live.
-  [[nodiscard]] static std::size_t usable_size(const void* p) noexcept { return mem::boundary_heap::usable_size(p); }
 
   /// Gives empty pages back; returns their bytes.
   std::size_t trim() noexcept;
 
   /// `upstream` counts pages and the heaps themselves. Without peak and failures.
   [[nodiscard]] statistics stats() const noexcept;
+  /// What the heaps themselves take.
+  [[nodiscard]] std::size_t books_bytes() const noexcept { return count_ * sizeof(mem::shared_heap); }
   /// Pages there are, and were ever taken.
   struct page_count {
     std::size_t now;
@@ -110,16 +111,26 @@ small_heap<Upstream>::~small_heap() {
 
 template <class Upstream>
 typename small_heap<Upstream>::outcome small_heap<Upstream>::allocate(std::size_t bytes, bool critical) {
-  const std::size_t mine = mem::stripe_of_this_thread() & (count_ - 1);
-  if (void* const p = heaps_[mine].allocate(bytes); p != nullptr) return {.block = p};
+  std::size_t mine = mem::stripe_of_this_thread() & (count_ - 1);
+  void* block = nullptr;
+  // One's own, or the next that nobody is busy with. If all are, one waits.
+  std::size_t tried = 0;
+  while (tried < count_ && !heaps_[mine ^ tried].try_allocate(bytes, block)) ++tried;
+  if (tried == count_) {
+    block = heaps_[mine].allocate(bytes);
+  } else {
+    mine ^= tried;
+  }
+  if (block != nullptr) return {.block = block};
   outcome result;
   const auto tag = static_cast<fragment_tag>(first_tag_ + mine);
   if (void* const page = from_->try_take(page_bytes(), page_bytes(), tag, critical, result.reason); page != nullptr) {
     pages_taken_.add(1);
-    return {.block = heaps_[mine].allocate_in(page, page_bytes(), bytes), .new_page = true};
+    return {.block = heaps_[mine].allocate_in(page, page_bytes(), bytes)};
   }
   for (std::size_t i = 1; i < count_; ++i) {
-    if (void* const p = heaps_[mine ^ i].allocate(bytes); p != nullptr) return {.block = p};
+    block = heaps_[mine ^ i].allocate(bytes);
+    if (block != nullptr) return {.block = block};
   }
   return result;
 }
@@ -132,12 +143,6 @@ const char* small_heap<Upstream>::deallocate(void* p, std::size_t bytes, const f
   if (freed.too_short) return "deallocated a block with more bytes than it has";
   if (freed.surplus != nullptr) from_->put(freed.surplus, page_bytes(), page_bytes(), page.tag);
   return nullptr;
-}
-
-template <class Upstream>
-const char* small_heap<Upstream>::inspect(const void* p, const fragment_owner& page) const noexcept {
-  const mem::heap_fault fault = is_in_front(p, page) ? mem::heap_fault::not_a_block : heap_of(page).inspect(p);
-  return fault == mem::heap_fault::none ? nullptr : mem::describe(fault);
 }
 
 template <class Upstream>
@@ -155,7 +160,7 @@ std::size_t small_heap<Upstream>::trim() noexcept {
 template <class Upstream>
 statistics small_heap<Upstream>::stats() const noexcept {
   statistics sum;
-  sum.upstream = count_ * sizeof(mem::shared_heap);
+  sum.upstream = books_bytes();
   for (std::size_t i = 0; i < count_; ++i) {
     const auto [heap, allocations] = heaps_[i].count();
     sum.upstream += heap.regions;
@@ -170,7 +175,7 @@ statistics small_heap<Upstream>::stats() const noexcept {
 
 template <class Upstream>
 typename small_heap<Upstream>::page_count small_heap<Upstream>::pages() const noexcept {
-  return {(stats().upstream - count_ * sizeof(mem::shared_heap)) / page_bytes(), pages_taken_.get()};
+  return {(stats().upstream - books_bytes()) / page_bytes(), pages_taken_.get()};
 }
 
 template <class Upstream>

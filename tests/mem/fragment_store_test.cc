@@ -51,7 +51,7 @@ TEST(FragmentStore, ServesFromTheEarliestRegionWithRoom) {
   EXPECT_EQ(r.store.find(at<char>(second, 9000)).tag, 6);
   EXPECT_EQ(r.store.count().data, 5 * page);
   EXPECT_EQ(r.store.count().free, 2 * page);
-  EXPECT_EQ(r.store.count().longest, 2 * page);
+  EXPECT_EQ(r.store.longest_free(), 2 * page);
   int foreign = 0;
   EXPECT_EQ(r.store.put(&foreign, 0, 0), fragment_fault::foreign);
   EXPECT_EQ(r.store.put(first, 32, 5), fragment_fault::none);

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -194,6 +195,10 @@ TEST(Schedule, EveryMomentIsReached) {
     run(w);
     std::thread([&] { w.use(c64, 1, 1); }).join();
     w.use(c64, 40'000, 1);  // more than a span
+    std::array<bitmap<>::cell, 2> cells;
+    bitmap<> bits(cells.data(), 128);
+    const claim_result run_of_both = bits.claim(100);
+    (void)bits.release(run_of_both.first, 100);
   }
   schedule = nullptr;
   for (std::size_t m = 0; m < seen.size(); ++m) EXPECT_TRUE(seen[m]) << "moment " << m;

@@ -95,6 +95,13 @@ struct slabs_beside_pages {
   split_pages memory{pages{}, slabs{}, size_split{.large = &large, .largest_small = 2048}};
 };
 
+using overflowing_pool = stack<pages, mempool, fallback<page_resource>>;
+struct pool_with_pages_beside {
+  any_resource& operator*() { return memory; }
+  page_resource second;
+  overflowing_pool memory{pages{}, mempool{.segment_bytes = std::size_t{256} << 10}, fallback{.second = &second}};
+};
+
 // A refusal is an exception, which is memory from malloc.
 template <class Top>
 facts falling_back(bool returns_everything) {
@@ -118,6 +125,8 @@ INSTANTIATE_TEST_SUITE_P(
                             falling_back<decltype(split_over_fallback::top)>(false), "size_split_over_fallback"),
                     subject([] { return slabs_with_a_reserve(); }, falling_back<reserved_slabs>(true),
                             "pages_limit_fallback_slabs"),
+                    subject([] { return pool_with_pages_beside(); }, falling_back<overflowing_pool>(false),
+                            "pages_mempool_fallback"),
                     subject([] { return slabs_beside_pages(); }, facts_of<split_pages>({.returns_everything = false}),
                             "pages_slabs_size_split")),
     subject_name);

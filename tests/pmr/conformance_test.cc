@@ -127,36 +127,37 @@ INSTANTIATE_TEST_SUITE_P(
                 facts_of<pages_slabs_limit>({.returns_everything = false}), "pages_slabs_limit")),
     subject_name);
 
-constexpr std::size_t large_region = std::size_t{64} << 20;
+// Of fixed size: what the kit asks for fits in.
+constexpr std::size_t large_region = std::size_t{16} << 20;
+constexpr std::size_t modest = std::size_t{4} << 20;
 
 INSTANTIATE_TEST_SUITE_P(
     Fragments, Conformance,
-    testing::Values(subject([](upstream* u) { return fragment_resource(u, {.max_regions = 64}); },
-                            facts_of<fragment_resource<>>(), "fragment_resource"),
-                    subject([](upstream* u) { return fragment_resource(u, {.region_bytes = large_region}); },
-                            facts_of<fragment_resource<>>({.grows = false}), "fragment_resource_fixed"),
-                    subject(
-                        [](upstream* u) {
-                          return fragment_resource(u,
-                                                   {.fragment_bytes = 64, .page_bytes = 64 * 1024, .max_regions = 64});
-                        },
-                        facts_of<fragment_resource<>>(), "fragment_resource_of_long_pages"),
-                    subject([](upstream* u) { return mempool_resource(u, {.segment_bytes = large_region}); },
-                            facts_of<mempool_resource<>>({.grows = false}), "mempool_resource"),
-                    subject(
-                        [] {
-                          return pages_locked_mempool(pages{}, locked{.strict = false},
-                                                      mempool{.segment_bytes = large_region});
-                        },
-                        facts_of<pages_locked_mempool>(), "pages_locked_mempool"),
-                    subject([] { return pages_fragments(pages{}, fragments{.max_regions = 64}); },
-                            facts_of<pages_fragments>(), "pages_fragments"),
-                    subject(
-                        [] {
-                          return pages_fragments_heap_lock(pages{}, fragments{.region_bytes = large_region}, heap{},
-                                                           synchronized{});
-                        },
-                        facts_of<pages_fragments_heap_lock>(), "pages_fragments_heap_synchronized")),
+    testing::Values(
+        subject([](upstream* u) { return fragment_resource(u, {.max_regions = 64}); }, facts_of<fragment_resource<>>(),
+                "fragment_resource"),
+        subject([](upstream* u) { return fragment_resource(u, {.region_bytes = large_region}); },
+                facts_of<fragment_resource<>>({.max_live_bytes = modest, .grows = false}), "fragment_resource_fixed"),
+        subject(
+            [](upstream* u) {
+              return fragment_resource(u, {.fragment_bytes = 64, .page_bytes = 64 * 1024, .max_regions = 64});
+            },
+            facts_of<fragment_resource<>>(), "fragment_resource_of_long_pages"),
+        subject([](upstream* u) { return mempool_resource(u, {.segment_bytes = large_region}); },
+                facts_of<mempool_resource<>>({.max_live_bytes = modest, .grows = false}), "mempool_resource"),
+        subject(
+            [] {
+              return pages_locked_mempool(pages{}, locked{.strict = false}, mempool{.segment_bytes = large_region});
+            },
+            facts_of<pages_locked_mempool>({.max_live_bytes = modest}), "pages_locked_mempool"),
+        subject([] { return pages_fragments(pages{}, fragments{.max_regions = 64}); }, facts_of<pages_fragments>(),
+                "pages_fragments"),
+        subject(
+            [] {
+              return pages_fragments_heap_lock(pages{}, fragments{.region_bytes = large_region}, heap{},
+                                               synchronized{});
+            },
+            facts_of<pages_fragments_heap_lock>({.max_live_bytes = modest}), "pages_fragments_heap_synchronized")),
     subject_name);
 
 }  // namespace

@@ -57,6 +57,10 @@ static_assert(knows_its_own<fallback_resource<region, region>>);
 static_assert(!knows_its_own<fallback_resource<region, any_resource>>);
 static_assert(knows_its_own<fallback_resource<fallback_resource<region, region>, region>>);
 
+static_assert(knows_its_own<fragment_resource<>> && knows_its_own<mempool_resource<>>);
+static_assert(knows_its_own<stack<pages, mempool>> && !knows_its_own<stack<pages, heap>>);
+static_assert(knows_its_own<fallback_resource<stack<pages, mempool>, mempool_resource<>>>);
+
 std::string text_of(const layer& top) {
   char* text = nullptr;
   std::size_t length = 0;
@@ -505,6 +509,43 @@ TEST(FallbackResource, InAStackHasWhatIsBelowAsItsFirstUpstream) {
   for (void* const p : blocks) memory.deallocate(p, 50'000);
   memory.top().trim();
   EXPECT_EQ(memory.stats().live, 0U);
+}
+
+// Pools that tell their own, one in the stack and one beside it.
+TEST(FallbackResource, AFullMempoolOverflowsIntoAnother) {
+  stack overflow{pages{}, mempool{.name = "overflow", .segment_bytes = std::size_t{1} << 20}};
+  stack memory{pages{}, mempool{.segment_bytes = std::size_t{1} << 20}, fallback{.second = &overflow}};
+  static_assert(decltype(memory)::thread_safe && knows_its_own<decltype(memory)>);
+  const std::uint64_t seed = 13;
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937_64 random(seed);
+  std::vector<std::pair<void*, std::size_t>> blocks;
+  const auto fill = [&] {
+    try {
+      for (;;) {
+        const std::size_t bytes = random() % (random() % 8 == 0 ? 20'000 : 300);
+        blocks.emplace_back(memory.allocate(bytes), bytes);
+        EXPECT_TRUE(memory.owns(blocks.back().first));
+      }
+    } catch (const allocation_error& full) {
+      EXPECT_STREQ(full.layer(), "overflow") << "the second has the last word";
+    }
+  };
+  for (int round = 0; round < 3; ++round) {
+    fill();
+    EXPECT_GT(overflow.stats().live, std::size_t{512} << 10);
+    for (std::size_t left = blocks.size() / 2; left != 0; --left) {
+      std::swap(blocks[random() % blocks.size()], blocks.back());
+      memory.deallocate(blocks.back().first, blocks.back().second);
+      blocks.pop_back();
+    }
+    EXPECT_FALSE(memory.check().found());
+  }
+  EXPECT_FALSE(memory.owns(&memory));
+  for (const auto& [p, bytes] : blocks) memory.deallocate(p, bytes);
+  EXPECT_EQ(memory.stats().live, 0U);
+  EXPECT_EQ(overflow.stats().live, 0U);
+  EXPECT_GT(memory.top().fallbacks(), 0U);
 }
 
 // Each thread has the first upstream refuse it now and then, and gives half of its blocks to the next thread.
