@@ -23,7 +23,7 @@ void require(bool holds, const char* sentence) {
 fragments mempool::valid_fragments() const {
   require(heap_largest <= page_bytes / 16, "strata: heap_largest must be at most a sixteenth of a page");
   require(std::has_single_bit(heaps) && heaps <= 16, "strata: heaps must be a power of two, at most 16");
-  return {.name = "fragments of a mempool",
+  return {.name = "fragments",
           .fragment_bytes = fragment_bytes,
           .page_bytes = page_bytes,
           .region_bytes = segment_bytes,

@@ -74,6 +74,19 @@ struct item {
   alignas(alignment) std::byte content[bytes];
 };
 
+// Pairs in a small heap among so many free blocks, whose sizes were freed in ascending order: what an unbalanced tree
+// would make a list of.
+void pairs_among(std::size_t free_blocks, long count) {
+  sp::mempool_resource pool(std::pmr::new_delete_resource(), {.segment_bytes = std::size_t{64} << 20});
+  const std::size_t sizes = 250;
+  for (std::size_t i = 0; i < 2 * free_blocks; i += 2) {
+    void* const p = pool.allocate(4 + i / 2 * sizes / free_blocks);
+    use(pool.allocate(4));  // keeps neighbours apart
+    pool.deallocate(p);
+  }
+  pairs(opaque(&pool), count);
+}
+
 struct workload {
   const char* name;
   void (*run)(long count);
@@ -112,6 +125,18 @@ constexpr workload workloads[] = {
        sp::named_cache cache(std::pmr::new_delete_resource(), sp::cache{.item_bytes = bytes});
        pairs(opaque(&cache), n);
      }},
+    {"fragments",
+     [](long n) {
+       sp::fragment_resource fragments(std::pmr::new_delete_resource());
+       pairs(opaque(&fragments), n);
+     }},
+    {"mempool",
+     [](long n) {
+       sp::mempool_resource pool(std::pmr::new_delete_resource());
+       pairs(opaque(&pool), n);
+     }},
+    {"mempool_with_100_free_blocks", [](long n) { pairs_among(100, n); }},
+    {"mempool_with_50000_free_blocks", [](long n) { pairs_among(50'000, n); }},
     {"object_pool",
      [](long n) {
        sp::object_pool<item> pool(std::pmr::new_delete_resource());

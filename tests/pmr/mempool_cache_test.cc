@@ -9,8 +9,11 @@
 #include <cstdint>
 #include <memory>
 #include <memory_resource>
+#include <new>
+#include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/support/recording_resource.h"
@@ -145,10 +148,39 @@ TEST_F(MempoolCache, ThrowsWhatThePoolThrowsWhenThatIsFull) {
   try {
     for (;;) items.push_back(cache.request());
   } catch (const allocation_error& e) {
-    EXPECT_EQ(std::string(e.what()).find("strata: fragments of a mempool cannot allocate 8192 bytes"), 0U) << e.what();
+    EXPECT_EQ(std::string(e.what()).find("strata: fragments cannot allocate 8192 bytes"), 0U) << e.what();
   }
   EXPECT_GT(items.size(), 20'000U);
   for (void* const p : items) cache.recycle(p);
+}
+
+// D1-10: a page with no free item let each caller through once.
+TEST_F(MempoolCache, NeverHandsOutMoreThanThereIs) {
+  mempool_cache cache(&pool, {.item_bytes = 1024});
+  std::vector<std::pair<void*, std::size_t>> rest;
+  void* const first = cache.request();
+  for (std::size_t free = pool.segment().largest_free(); free != 0; free = pool.segment().largest_free()) {
+    rest.emplace_back(pool.allocate(free), free);
+  }
+  const std::size_t left = cache.items_per_chunk() * cache.chunks() - 1;
+  std::vector<std::vector<void*>> taken(4);
+  std::vector<std::thread> threads;
+  for (auto& mine : taken) {
+    threads.emplace_back([&] {
+      try {
+        for (;;) mine.push_back(cache.request());
+      } catch (const std::bad_alloc&) {
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  std::set<void*> all{first};
+  for (const auto& mine : taken) all.insert(mine.begin(), mine.end());
+  EXPECT_LE(all.size(), left + 1);
+  EXPECT_EQ(all.size() - 1, taken[0].size() + taken[1].size() + taken[2].size() + taken[3].size()) << "one owner each";
+  for (void* const p : all) cache.recycle(p);
+  for (const auto& [p, bytes] : rest) pool.deallocate(p, bytes);
+  EXPECT_TRUE(reports.empty());
 }
 
 TEST_F(MempoolCache, CountsCaches) {

@@ -260,7 +260,7 @@ TEST_F(MempoolResource, SaysWhatIsFreeOrEndsTheProcess) {
       {
         for (;;) (void)items.request();
       },
-      "strata: fragments of a mempool cannot allocate 8192 bytes");
+      "strata: fragments cannot allocate 8192 bytes");
   std::string said;
   try {
     for (;;) (void)pool.allocate(40);
@@ -388,6 +388,24 @@ TEST_F(MempoolResource, SaysWhenNothingBelowLocksMemory) {
   memory.deallocate(memory.allocate(100), 100);
 }
 
+// D1-14: what a block was said to hold included the word in front of it, so that who used it all wrote over the next.
+TEST_F(MempoolResource, GivesAllTheBytesItSaysABlockHolds) {
+  std::vector<std::pair<unsigned char*, std::size_t>> blocks;
+  for (std::size_t bytes = 1; bytes < 600; ++bytes) {
+    auto* const p = static_cast<unsigned char*>(pool.allocate(bytes));
+    blocks.emplace_back(p, pool.usable_size(p));
+    std::memset(p, static_cast<int>(bytes % 251), blocks.back().second);
+  }
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const auto [p, holds] = blocks[i];
+    ASSERT_GE(holds, i + 1);
+    for (std::size_t b = 0; b < holds; ++b) ASSERT_EQ(p[b], (i + 1) % 251);
+  }
+  EXPECT_FALSE(pool.check().found());
+  for (const auto& [p, holds] : blocks) pool.deallocate(p);
+}
+
+// D1-20: what became of the segment's mapping and locking was not asked.
 TEST_F(MempoolResource, PassesOnThatUpstreamHasNothing) {
   test::failing_resource failing(&upstream);
   failing.from(1);
