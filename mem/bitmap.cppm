@@ -117,7 +117,8 @@ class bitmap {
                                    claim_result& result) noexcept;
   [[nodiscard]] bool look_across(std::size_t n, const run_rule& rule, std::size_t from, std::size_t end,
                                  claim_result& result) noexcept;
-  [[nodiscard]] std::size_t first_taken(std::size_t from, std::size_t end, std::size_t& words) const noexcept;
+  template <int Bit>
+  [[nodiscard]] std::size_t first_bit(std::size_t from, std::size_t end, std::size_t& words) const noexcept;
   [[nodiscard]] std::size_t take(std::size_t first, std::size_t n) noexcept;
   [[nodiscard]] std::size_t take_cells(std::size_t first, std::size_t n) noexcept;
   void clear(std::size_t first, std::size_t n) noexcept;
@@ -208,7 +209,7 @@ template <std::unsigned_integral Cell>
 bool bitmap<Cell>::look_across(std::size_t n, const run_rule& rule, std::size_t from, std::size_t end,
                                claim_result& result) noexcept {
   for (std::size_t p = allowed(from, n, rule); p <= end && n <= end - p;) {
-    std::size_t obstacle = first_taken(p, p + n, result.words);
+    std::size_t obstacle = first_bit<1>(p, p + n, result.words);
     if (obstacle == p + n) {
       reached(moment::run_found);
       obstacle = take(p, n);
@@ -217,7 +218,7 @@ bool bitmap<Cell>::look_across(std::size_t n, const run_rule& rule, std::size_t 
         return true;
       }
     }
-    p = allowed(obstacle + 1, n, rule);
+    p = allowed(first_bit<0>(obstacle + 1, end, result.words), n, rule);
   }
   return false;
 }
@@ -247,12 +248,13 @@ Cell bitmap<Cell>::repeated(Cell pattern, std::size_t period) noexcept {
   return pattern;
 }
 
-// The first taken bit of [from, end), or `end`.
+// The first bit of [from, end) that is `Bit`, or `end`.
 template <std::unsigned_integral Cell>
-std::size_t bitmap<Cell>::first_taken(std::size_t from, std::size_t end, std::size_t& words) const noexcept {
+template <int Bit>
+std::size_t bitmap<Cell>::first_bit(std::size_t from, std::size_t end, std::size_t& words) const noexcept {
   for (std::size_t c = from / width; c * width < end; ++c) {
     ++words;
-    Cell seen = read(c);
+    Cell seen = Bit == 1 ? read(c) : static_cast<Cell>(~read(c));
     if (c * width < from) seen = static_cast<Cell>(seen & static_cast<Cell>(all << (from % width)));
     if (seen != 0) return std::min(end, c * width + static_cast<std::size_t>(std::countr_zero(seen)));
   }

@@ -332,12 +332,14 @@ TEST(Bitmap, LosesNothingWhereverAnotherThreadComesBetween) {
         steps = here.steps;
       }
       past_the_end = nth > steps;
-      ASSERT_EQ(mine.outcome, claim_outcome::taken);
+      const bool got = mine.outcome == claim_outcome::taken;
+      // The other's run may lie so that there is no room for two.
+      ASSERT_TRUE(got || (kind == 2 && mine.outcome == claim_outcome::full && tested.bits.longest_free() < 200));
       const std::size_t others = kind == 1 ? 0 : 10;
       const std::size_t extra_bits = extra == nowhere ? 0 : kind == 0 ? 1U : 200U;
       const std::size_t gone = past_the_end && kind == 1 ? 10 : others;
-      EXPECT_EQ(tested.bits.taken(), 200 + gone + extra_bits) << "step " << nth << ", intruder " << kind;
-      EXPECT_TRUE(tested.bits.release(mine.first, 200));
+      EXPECT_EQ(tested.bits.taken(), (got ? 200U : 0U) + gone + extra_bits) << "step " << nth << ", intruder " << kind;
+      if (got) EXPECT_TRUE(tested.bits.release(mine.first, 200));
       if (extra != nowhere) EXPECT_TRUE(tested.bits.release(extra, extra_bits));
       if (gone != 0) EXPECT_TRUE(tested.bits.release(0, 10));
       EXPECT_EQ(tested.bits.taken(), 0U);
