@@ -87,7 +87,7 @@ class sizeless_adaptor final : public direct_layer<sizeless_adaptor<Upstream>> {
 
   [[nodiscard]] statistics stats() const noexcept override {
     statistics figures = ledger_.figures();
-    figures.overhead = overhead_.get();
+    fronts_.visit([&](const auto& stripe) { figures.overhead += stripe.get(); });
     figures.upstream = figures.live + figures.overhead;
     return figures;
   }
@@ -124,8 +124,8 @@ class sizeless_adaptor final : public direct_layer<sizeless_adaptor<Upstream>> {
   void give_back(void* p, std::size_t bytes) noexcept;
 
   Upstream* const upstream_;
-  std::conditional_t<thread_safe, shared_ledger, ledger> ledger_;
-  mem::tally<for_threads> overhead_;
+  std::conditional_t<thread_safe, striped_ledger, ledger> ledger_;
+  mem::stripes<mem::tally<for_threads>> fronts_;  ///< bytes in front of blocks; a stripe's may be below zero
 };
 
 template <class Upstream>
@@ -146,7 +146,7 @@ void* sizeless_adaptor<Upstream>::do_allocate(std::size_t bytes, std::size_t ali
         word{(std::uint64_t{bytes} << 8) | static_cast<std::uint64_t>(std::countr_zero(alignment)), 0};
     w->seal = sealed(w);
     ledger_.handed_out(bytes);
-    overhead_.add(front(alignment));
+    fronts_.mine().add(front(alignment));
     return p;
   } catch (...) {
     ledger_.failed();
@@ -169,7 +169,7 @@ void sizeless_adaptor<Upstream>::give_back(void* p, std::size_t bytes) noexcept 
   const std::size_t in_front = front(w->alignment());
   w->seal = 0;
   ledger_.taken_back(had);
-  overhead_.subtract(in_front);
+  fronts_.mine().subtract(in_front);
   upstream_->deallocate(static_cast<std::byte*>(p) - in_front, had + in_front, in_front);
 }
 
