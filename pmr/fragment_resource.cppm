@@ -280,6 +280,7 @@ void* fragment_resource<Upstream>::take(std::size_t bytes, std::size_t alignment
 template <class Upstream>
 void* fragment_resource<Upstream>::try_take(std::size_t bytes, std::size_t alignment, fragment_tag tag, bool critical,
                                             const char*& reason) {
+  reason = nullptr;
   const std::size_t n = fragments_for(bytes);
   if (n > mem::fragment_map::max_count || alignment > max_alignment) {
     reason = "no block can be so large or so aligned";

@@ -216,7 +216,7 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
       pool_->give_back(p, bytes, alignment);
     }
     [[nodiscard]] bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override {
-      return this == &other || pool_ == &other;
+      return this == &other;
     }
 
     mempool_resource* const pool_;
@@ -230,7 +230,7 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
   }
 
   [[nodiscard]] inline bool is_small(std::size_t bytes, std::size_t alignment) const noexcept {
-    return bytes <= options_.heap_largest && alignment <= mem::block::unit &&
+    return std::max<std::size_t>(bytes, 1) <= options_.heap_largest && alignment <= mem::block::unit &&
            ((bytes & (options_.fragment_bytes - 1)) != 0 || bytes == 0);
   }
   // In whole fragments; what is too large for that is too large for all.

@@ -87,7 +87,7 @@ TEST_F(MempoolResource, HasTheSmallHeapsRangeAsAnOption) {
   test::recording_resource other;
   mempool_resource wide(&other, {.heap_largest = 500});
   mempool_resource none(&other, {.heap_largest = 0});
-  for (const std::size_t bytes : {4U, 300U, 500U, 501U}) {
+  for (const std::size_t bytes : {0U, 4U, 300U, 500U, 501U}) {
     void* const p = wide.allocate(bytes);
     EXPECT_EQ(wide.owner(p).what, bytes <= 500 ? kind::heap_page : kind::block) << bytes;
     wide.deallocate(p);
