@@ -82,4 +82,17 @@ class no_growth {
 template <threads Threads>
 using growth_for = std::conditional_t<Threads == threads::any, growth, no_growth>;
 
+/// Takes the next turn, whatever comes of the one under way: for who gives back rather than grows. Pre: !is_mine().
+template <class Growth>
+inline void take_turn(Growth& turns) noexcept {
+  for (;;) {
+    const growth::moment seen = turns.now();
+    if (turns.under_way(seen)) {
+      (void)turns.wait(seen);
+    } else if (turns.begin(seen)) {
+      return;
+    }
+  }
+}
+
 }  // namespace strata::mem

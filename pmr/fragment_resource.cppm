@@ -171,6 +171,12 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   [[nodiscard]] std::size_t count_of(std::size_t data_bytes) const noexcept {
     return data_bytes / options_.fragment_bytes;
   }
+  [[nodiscard]] std::ptrdiff_t fragments_in(std::size_t data_bytes) const noexcept {
+    return static_cast<std::ptrdiff_t>(count_of(data_bytes));
+  }
+  [[nodiscard]] std::ptrdiff_t reserved() const noexcept {
+    return static_cast<std::ptrdiff_t>(fragments_for(options_.reserve_bytes));
+  }
   [[nodiscard]] mem::fragment_shape shape_of(std::size_t data_bytes) const noexcept {
     return {options_.fragment_bytes, options_.page_bytes, count_of(data_bytes)};
   }
@@ -197,8 +203,8 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   mem::fragment_store store_;
   region regions_[mem::fragment_store::max_regions]{};  ///< of the store's regions
   mem::growth growth_;                                  ///< who adds regions, and takes their data away
-  std::atomic<std::ptrdiff_t> spare_{
-      0};  ///< fragments that are neither out nor in the reserve; kept only if there is one
+  /// Fragments of the first region, got or given back, that are neither out nor in the reserve; kept only if there is one.
+  std::atomic<std::ptrdiff_t> spare_{-reserved()};
   mem::tally<mem::threads::any> held_;  ///< bytes from upstream
   mem::tally<mem::threads::any> more_words_;
   mem::tally<mem::threads::any> contended_;
@@ -411,6 +417,7 @@ void fragment_resource<Upstream>::grow(std::size_t n, std::size_t alignment) {
     }
   } catch (...) {
     growth_.end(false);
+    undraw(n);
     ledger_.failed();
     throw;
   }
@@ -445,14 +452,12 @@ void fragment_resource<Upstream>::add_first(std::size_t data_bytes) {
       if (data_bytes + tables <= rest) break;
     }
   }
+  spare_.fetch_add(fragments_in(data_bytes) - fragments_in(regions_[0].data_bytes), std::memory_order_relaxed);
   regions_[0] = {nullptr, tables, data_bytes};
-  spare_.store(static_cast<std::ptrdiff_t>(count_of(data_bytes)) -
-                   static_cast<std::ptrdiff_t>(fragments_for(options_.reserve_bytes)),
-               std::memory_order_relaxed);
   store_.add(mem::fragment_map::make(data + data_bytes, data, shape_of(data_bytes)));
 }
 
-// As large as all before together, so that there are never many; as large as needed, where that is refused.
+// As large as the largest before; as large as needed, where that is refused.
 template <class Upstream>
 void fragment_resource<Upstream>::add_another(std::size_t needed) {
   std::size_t ahead = options_.region_bytes;
@@ -489,14 +494,7 @@ bool fragment_resource<Upstream>::revive(std::size_t needed) {
 template <class Upstream>
 std::size_t fragment_resource<Upstream>::trim() noexcept {
   if (growth_.is_mine()) return 0;
-  for (;;) {
-    const mem::growth::moment seen = growth_.now();
-    if (mem::growth::under_way(seen)) {
-      (void)growth_.wait(seen);
-    } else if (growth_.begin(seen)) {
-      break;
-    }
-  }
+  mem::take_turn(growth_);
   std::size_t freed = 0;
   for (std::size_t i = 1; i < store_.regions(); ++i) {
     void* const data = store_.region(i).retire();
@@ -511,6 +509,7 @@ std::size_t fragment_resource<Upstream>::trim() noexcept {
 template <class Upstream>
 void fragment_resource<Upstream>::release() noexcept {
   ledger_.released();
+  spare_.store(fragments_in(regions_[0].data_bytes) - reserved(), std::memory_order_relaxed);
   const std::size_t count = store_.regions();
   std::byte* const first = count == 0 ? nullptr : store_.region(0).base();
   // Tables last: they say where the data is.

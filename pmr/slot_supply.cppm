@@ -189,14 +189,7 @@ template <class Upstream, mem::threads Threads>
 std::size_t slot_supply<Upstream, Threads>::trim() noexcept {
   slots_.drain();
   if (growth_.is_mine()) return 0;
-  for (;;) {
-    const mem::growth::moment seen = growth_.now();
-    if (growth_.under_way(seen)) {
-      (void)growth_.wait(seen);
-    } else if (growth_.begin(seen)) {
-      break;
-    }
-  }
+  mem::take_turn(growth_);
   std::size_t freed = 0;
   auto& pool = slots_.pool();
   {

@@ -155,6 +155,19 @@ TEST_F(FragmentResource, KeepsAReserveForCriticalRequests) {
   expect_sums(memory);
 }
 
+TEST_F(FragmentResource, HasItsWholeReserveAgainAfterRelease) {
+  test::failing_resource failing(&upstream);
+  fragment_resource memory(&failing, {.region_bytes = 4 * page, .reserve_bytes = page});
+  (void)memory.allocate(3 * page);
+  memory.release();
+  failing.at(1);
+  EXPECT_THROW((void)memory.allocate(3 * page), std::bad_alloc) << "upstream's";
+  void* const p = memory.allocate(3 * page);
+  EXPECT_THROW((void)memory.allocate(1), std::bad_alloc) << "the rest is in reserve";
+  EXPECT_EQ(memory.left().free, page);
+  memory.deallocate(p, 3 * page);
+}
+
 TEST_F(FragmentResource, KnowsTheOwnerOfAnyAddress) {
   fragment_resource memory(&upstream);
   fragment_part part(&memory, 7);
