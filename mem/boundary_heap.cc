@@ -82,6 +82,16 @@ void* boundary_heap::allocate_free(std::size_t bytes, std::size_t alignment) noe
   return b == nullptr ? nullptr : take(cut_front(b, alignment), size, bytes);
 }
 
+boundary_heap::freed boundary_heap::deallocate(void* p) noexcept {
+  if (const heap_fault fault = inspect(p); fault != heap_fault::none) return {fault, nullptr};
+  block* const b = block::of(p);
+  const std::size_t size = b->size();
+  if (kept_.has_room(size)) return {heap_fault::none, keep(b, size)};
+  counters_.used -= size;
+  --counters_.used_blocks;
+  return {heap_fault::none, join(b)};
+}
+
 // A free block of at least `size` bytes, still free, or null.
 block* boundary_heap::find(std::size_t size) noexcept {
   block* const b = index_.find(size);

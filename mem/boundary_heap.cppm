@@ -118,21 +118,20 @@ class boundary_heap {
   }
 
   /// Null is not a block. A fault leaves everything as it was.
-  inline freed deallocate(void* p) noexcept {
-    if (const heap_fault fault = inspect(p); fault != heap_fault::none) [[unlikely]] {
-      return {fault, nullptr};
+  freed deallocate(void* p) noexcept;
+
+  /// The same, faster where the block was asked for with `bytes`. Whether it was is not verified.
+  inline freed deallocate(void* p, std::size_t bytes) noexcept {
+    // What the word in front of the block says is compared, and not used to find the list: the processor need not wait
+    // for it.
+    if (p != nullptr && is_aligned(p, block::unit) && bytes <= kept_blocks::largest - block::overhead) [[likely]] {
+      const std::size_t size = block_size(bytes);
+      block* const b = block::of(p);
+      if (kept_.has_room(size) && b->is_sealed(key_) && b->is_used_of(size)) [[likely]] {
+        return {heap_fault::none, keep(b, size)};
+      }
     }
-    block* const b = block::of(p);
-    const std::size_t size = b->size();
-    counters_.used -= size;
-    --counters_.used_blocks;
-    if (!kept_.has_room(size)) return {heap_fault::none, join(b)};
-    b->write(size, (b->word & (block::prev_used | block::first)) | block::kept, key_);
-    kept_.push(b, size);
-    if (counters_.used < join_below_) [[unlikely]] {
-      return {heap_fault::none, join_kept()};
-    }
-    return {heap_fault::none, nullptr};
+    return deallocate(p);
   }
 
   /// Makes every kept block free. Returns a region that has become one free block by that, or null; there may be more.
@@ -195,6 +194,13 @@ class boundary_heap {
   [[nodiscard]] block* find(std::size_t size) noexcept;
   [[nodiscard]] void* take(block* b, std::size_t size, std::size_t bytes) noexcept;
   region* join(block* b) noexcept;
+  inline region* keep(block* b, std::size_t size) noexcept {
+    counters_.used -= size;
+    --counters_.used_blocks;
+    b->write(size, (b->word & (block::prev_used | block::first)) | block::kept, key_);
+    kept_.push(b, size);
+    return counters_.used < join_below_ ? join_kept() : nullptr;
+  }
   [[nodiscard]] block* cut_front(block* b, std::size_t alignment) noexcept;
   void cut_tail(block* b, std::size_t size) noexcept;
   void make_free(block* b, std::size_t size, std::uint64_t flags) noexcept;
