@@ -2,6 +2,7 @@
 export module strata.mem;
 
 export import :address_counts;
+export import :address_tree;
 export import :bitmap;
 export import :block;
 export import :block_set;
@@ -26,6 +27,7 @@ export import :lock_ledger;
 export import :mutex;
 export import :owned_blocks;
 export import :page_run;
+export import :placement;
 export import :schedule;
 export import :segment;
 export import :shared_heap;
