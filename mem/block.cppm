@@ -11,10 +11,15 @@ import :bytes;
 /// free, at its end too, so that both neighbours are found by arithmetic.
 ///
 ///          +0       +8                                          size
-///   used   | word   | payload ............................... | word of the next block
+///   used   | word   | payload, as asked for ......... | slack | word of the next block
+///   kept   | word   | next   | (untouched) .................. | word of the next block
 ///   free   | word   | next   | prev   | (untouched) ... | size | word of the next block
 ///
-///   word = seal:16 | size/16:44 | flags:4
+///   word = seal:16 | 1 flag | size/16:43 | 4 flags
+///
+/// A block is free when neighbours may join it, and kept when it was taken back and waits for a request of its size:
+/// its neighbours see a used one. Slack is what a used block holds beyond what was asked for; the last byte says how
+/// much, or, when that is 255, the eight bytes in front of it do.
 ///
 /// The seal binds the word to its address and to a key of the heap. An overwritten word, a pointer that was never
 /// handed out and a word copied from elsewhere are recognised, but for one chance in 65 536.
@@ -24,8 +29,10 @@ struct block {
   static constexpr std::uint64_t used = 1;  ///< handed out
   static constexpr std::uint64_t prev_used =
       2;  ///< the block below is handed out (or there is none): no size stands in front of us
-  static constexpr std::uint64_t first = 4;  ///< lowest block of its region
-  static constexpr std::uint64_t flags = 15;
+  static constexpr std::uint64_t first = 4;                      ///< lowest block of its region
+  static constexpr std::uint64_t slacked = 8;                    ///< used only: it has slack
+  static constexpr std::uint64_t kept = std::uint64_t{1} << 47;  ///< not used, and not free
+  static constexpr std::uint64_t flags = kept | 15;
   static constexpr std::uint64_t seal_mask = 0xFFFF'0000'0000'0000U;
   static constexpr std::uint64_t size_mask = ~(seal_mask | flags);
 
@@ -34,11 +41,13 @@ struct block {
   static constexpr std::size_t smallest = 32;  ///< word, two links, size at the end
 
   std::uint64_t word;
-  block* next;  ///< free only: same list of the index
+  block* next;  ///< kept and free: same list
   block* prev;  ///< free only
 
   [[nodiscard]] inline std::size_t size() const noexcept { return word & size_mask; }
   [[nodiscard]] inline bool is_used() const noexcept { return (word & used) != 0; }
+  [[nodiscard]] inline bool is_kept() const noexcept { return (word & (used | kept)) == kept; }
+  [[nodiscard]] inline bool is_free() const noexcept { return (word & (used | kept)) == 0; }
   [[nodiscard]] inline bool is_prev_used() const noexcept { return (word & prev_used) != 0; }
   [[nodiscard]] inline bool is_first() const noexcept { return (word & first) != 0; }
 
@@ -62,6 +71,36 @@ struct block {
   /// Pre: free.
   inline void write_size_at_end() noexcept { *at<std::size_t>(above(), -8) = size(); }
   [[nodiscard]] inline std::size_t size_at_end() const noexcept { return *at<std::size_t>(above(), -8); }
+
+  /// Bytes that fit, asked for or not.
+  [[nodiscard]] inline std::size_t capacity() const noexcept { return size() - overhead; }
+
+  /// Bytes of the payload that were not asked for. Pre: used.
+  [[nodiscard]] inline std::size_t slack() const noexcept {
+    if ((word & slacked) == 0) return 0;
+    const auto last = *at<const std::uint8_t>(above(), -1);
+    if (last != 255) return last;
+    std::size_t slack = 0;
+    __builtin_memcpy(&slack, at<const std::byte>(above(), -9), sizeof(slack));
+    return slack;
+  }
+
+  /// Bytes asked for. Pre: used.
+  [[nodiscard]] inline std::size_t asked() const noexcept { return capacity() - slack(); }
+
+  /// Writes how much of a block of `size` bytes is slack when `bytes` are asked for; the flags to go with it.
+  inline std::uint64_t note_asked(std::size_t size, std::size_t bytes) noexcept {
+    const std::size_t slack = size - overhead - bytes;
+    if (slack == 0) return 0;
+    auto* const end = at<std::uint8_t>(this, static_cast<std::ptrdiff_t>(size));
+    if (slack < 255) [[likely]] {
+      end[-1] = static_cast<std::uint8_t>(slack);
+    } else {
+      end[-1] = 255;
+      __builtin_memcpy(end - 9, &slack, sizeof(slack));
+    }
+    return slacked;
+  }
 
   inline void write(std::size_t size, std::uint64_t with, std::uint64_t key) noexcept {
     word = sealed(size | with, key);

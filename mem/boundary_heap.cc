@@ -13,6 +13,7 @@ import :block;
 import :boundary_heap;
 import :bytes;
 import :free_index;
+import :kept_blocks;
 import :list;
 
 import strata.platform;
@@ -32,6 +33,15 @@ region* region_of(block* b) noexcept { return at<region>(b, -static_cast<std::pt
 // Whether the free block `b` is all there is in its region.
 bool fills_region(const block* b) noexcept { return b->is_first() && b->above()->is_sentinel(); }
 
+// Of so much use, a quarter may go, and a bit more so that little heaps are left alone, before kept blocks become free.
+std::size_t join_below(std::size_t used, std::size_t regions) noexcept {
+  constexpr std::size_t little = std::size_t{64} << 10;
+  constexpr std::size_t much = std::size_t{1} << 20;
+  const std::size_t three_quarters = used - used / 4;
+  if (three_quarters > little) return three_quarters - little;
+  return regions > much ? 1 : 0;  // of a heap that holds much, the last block to go takes what is kept along
+}
+
 }  // namespace
 
 const char* describe(heap_fault fault) noexcept {
@@ -47,41 +57,58 @@ const char* describe(heap_fault fault) noexcept {
     case heap_fault::bad_neighbour:
       return "a block contradicts the block below it";
     case heap_fault::bad_list:
-      return "a list of free blocks was overwritten";
+      return "a list of blocks that wait was overwritten";
     case heap_fault::bad_count:
       return "the counters contradict the blocks";
   }
   return "unknown fault";
 }
 
-boundary_heap::boundary_heap(geometry g) noexcept : key_(new_key(this)), geometry_(g) {
+boundary_heap::boundary_heap(geometry g) noexcept : kept_(g.keep), key_(new_key(this)), geometry_(g) {
   geometry_.quantum = std::bit_ceil(std::clamp(g.quantum, block::unit, std::size_t{1} << 30));
   geometry_.min_block = round_up(std::clamp(g.min_block, block::smallest, std::size_t{1} << 30), geometry_.quantum);
 }
 
-void* boundary_heap::allocate(std::size_t bytes, std::size_t alignment) noexcept {
+void* boundary_heap::allocate_free(std::size_t bytes, std::size_t alignment) noexcept {
   if (bytes > max_bytes) return nullptr;
   const std::size_t size = block_size(bytes);
   if (alignment <= block::unit) {
-    block* const b = index_.find(size);
-    return b == nullptr ? nullptr : take(b, size);
+    block* const b = find(size);
+    return b == nullptr ? nullptr : take(b, size, bytes);
   }
   if (alignment > max_bytes) return nullptr;
   // Room to reach the next multiple and to leave a whole block in front of it.
-  block* const b = index_.find(size + alignment + geometry_.min_block);
-  return b == nullptr ? nullptr : take(cut_front(b, alignment), size);
+  block* const b = find(size + alignment + geometry_.min_block);
+  return b == nullptr ? nullptr : take(cut_front(b, alignment), size, bytes);
 }
 
-boundary_heap::freed boundary_heap::deallocate(void* p) noexcept {
-  if (const heap_fault fault = inspect(p); fault != heap_fault::none) return {fault, nullptr};
-  block* b = block::of(p);
+// A free block of at least `size` bytes, still free, or null.
+block* boundary_heap::find(std::size_t size) noexcept {
+  block* const b = index_.find(size);
+  if (b != nullptr || kept_.count() == 0) [[likely]] {
+    return b;
+  }
+  join_kept();
+  return index_.find(size);
+}
+
+region* boundary_heap::join_kept() noexcept {
+  region* emptied = nullptr;
+  for (std::size_t list = 0; kept_.count() != 0; ++list) {
+    while (block* const b = kept_.pop(list * block::unit)) {
+      if (region* const r = join(b); r != nullptr) emptied = r;
+    }
+  }
+  join_below_ = join_below(counters_.used, counters_.regions);
+  return emptied;
+}
+
+// Makes a block free that is not counted as used any more, and returns its region if that is one free block now.
+region* boundary_heap::join(block* b) noexcept {
   std::size_t size = b->size();
   std::uint64_t flags = b->word & (block::prev_used | block::first);
-  counters_.used -= size;
-  --counters_.used_blocks;
-
   block* const above = b->above();
-  if (!above->is_used()) {
+  if (above->is_free()) {
     drop_free(above);
     size += above->size();
   }
@@ -94,12 +121,12 @@ boundary_heap::freed boundary_heap::deallocate(void* p) noexcept {
   }
   make_free(b, size, flags);
 
-  if (!fills_region(b)) return {heap_fault::none, nullptr};
+  if (!fills_region(b)) return nullptr;
   region* const emptied = region_of(b);
   unlink(in_use_, emptied);
   link_front(empty_, emptied);
   counters_.empty += emptied->bytes;
-  return {heap_fault::none, emptied};
+  return emptied;
 }
 
 bool boundary_heap::resize(void* p, std::size_t bytes) noexcept {
@@ -108,7 +135,7 @@ bool boundary_heap::resize(void* p, std::size_t bytes) noexcept {
   const std::size_t size = block_size(bytes);
   if (size > b->size()) {
     block* const above = b->above();
-    if (above->is_used() || b->size() + above->size() < size) return false;
+    if (!above->is_free() || b->size() + above->size() < size) return false;
     drop_free(above);
     const std::size_t joined = b->size() + above->size();
     counters_.used += above->size();
@@ -116,16 +143,16 @@ bool boundary_heap::resize(void* p, std::size_t bytes) noexcept {
     b->above()->set(block::prev_used, key_);
   }
   cut_tail(b, size);
+  b->write(b->size(), (b->word & block::flags & ~block::slacked) | b->note_asked(b->size(), bytes), key_);
   return true;
 }
 
-std::size_t boundary_heap::usable_size(const void* p) noexcept { return block::of(p)->size() - block::overhead; }
+std::size_t boundary_heap::usable_size(const void* p) noexcept { return block::of(p)->capacity(); }
 
-heap_fault boundary_heap::inspect(const void* p) const noexcept {
-  if (p == nullptr || !is_aligned(p, block::unit)) return heap_fault::not_a_block;
-  const block* const b = block::of(p);
-  if (!b->is_sealed(key_) || b->is_sentinel()) return heap_fault::not_a_block;
-  return b->is_used() ? heap_fault::none : heap_fault::already_free;
+std::size_t boundary_heap::take_slack(void* p) noexcept {
+  block* const b = block::of(p);
+  b->clear(block::slacked, key_);
+  return b->capacity();
 }
 
 std::size_t boundary_heap::region_bytes_for(std::size_t bytes, std::size_t alignment) const noexcept {
@@ -170,6 +197,8 @@ region* boundary_heap::clear() noexcept {
     r = next;
   }
   index_.clear();
+  kept_.clear();
+  join_below_ = 0;
   empty_ = in_use_ = nullptr;
   counters_ = {};
   key_ = new_key(this);  // words left in memory that may come back must not pass for blocks
@@ -183,14 +212,15 @@ heap_report boundary_heap::check() const noexcept {
       const heap_report report = check_region(r, seen);
       if (report.fault != heap_fault::none) return report;
       const block* const first = r->first_block();
-      if ((!first->is_used() && fills_region(first)) != (list == empty_)) return {heap_fault::bad_count, r};
+      if ((first->is_free() && fills_region(first)) != (list == empty_)) return {heap_fault::bad_count, r};
     }
   }
   if (const heap_report report = check_lists(seen.free_blocks); report.fault != heap_fault::none) return report;
-  const bool same = seen.regions == counters_.regions && seen.used == counters_.used && seen.free == counters_.free &&
-                    seen.fences == counters_.fences && seen.empty == counters_.empty &&
-                    seen.used_blocks == counters_.used_blocks && seen.free_blocks == counters_.free_blocks &&
-                    seen.regions == seen.used + seen.free + seen.fences;
+  if (const heap_report report = check_kept(seen.kept_blocks); report.fault != heap_fault::none) return report;
+  const heap_counters counted = counters();
+  const bool same = seen.regions == counted.regions && seen.used == counted.used && seen.kept == counted.kept &&
+                    seen.free == counted.free && seen.fences == counted.fences && seen.empty == counted.empty &&
+                    seen.used_blocks == counted.used_blocks && seen.free_blocks == counted.free_blocks;
   return {same ? heap_fault::none : heap_fault::bad_count, this};
 }
 
@@ -198,7 +228,7 @@ void boundary_heap::walk(absl::FunctionRef<void(const heap_block&)> visitor) con
   for (const region* list : {empty_, in_use_})
     for (const region* r = list; r != nullptr; r = r->next) {
       for (const block* b = r->first_block(); !b->is_sentinel(); b = b->above()) {
-        visitor({b->payload(), b->size(), b->is_used()});
+        visitor({b->payload(), b->size(), b->is_used(), b->is_kept(), b->is_used() ? b->asked() : 0});
       }
     }
 }
@@ -216,20 +246,24 @@ heap_report boundary_heap::check_region(const region* r, heap_counters& seen) co
     if (b->is_first() != (b == r->first_block())) return {heap_fault::bad_neighbour, b->payload()};
     if (b->size() > end - address(b) - block::overhead) return {heap_fault::not_a_block, b->payload()};
     if (b->is_used()) {
+      if (b->slack() > b->capacity()) return {heap_fault::bad_end, b->payload()};
       seen.used += b->size();
       ++seen.used_blocks;
+    } else if (b->is_kept()) {
+      seen.kept += b->size();
+      ++seen.kept_blocks;
     } else {
       if (!below_used) return {heap_fault::bad_neighbour, b->payload()};
       if (b->size_at_end() != b->size()) return {heap_fault::bad_end, b->payload()};
       seen.free += b->size();
       ++seen.free_blocks;
     }
-    below_used = b->is_used();
+    below_used = !b->is_free();
     blocks += b->size();
   }
   seen.regions += r->bytes;
   seen.fences += r->bytes - blocks;
-  if (!r->first_block()->is_used() && fills_region(r->first_block())) seen.empty += r->bytes;
+  if (r->first_block()->is_free() && fills_region(r->first_block())) seen.empty += r->bytes;
   return {};
 }
 
@@ -242,12 +276,24 @@ heap_report boundary_heap::check_lists(std::size_t free_blocks) const noexcept {
     const block* b = index_.head(list);
     if (index_.marked(list) != (b != nullptr)) return {heap_fault::bad_list, b};
     for (; b != nullptr; prev = b, b = b->next) {
-      if (!owns(b) || !b->is_sealed(key_) || b->is_used()) return {heap_fault::bad_list, b};
+      if (!owns(b) || !b->is_sealed(key_) || !b->is_free()) return {heap_fault::bad_list, b};
       if (free_index::list_of(b->size()) != list || b->prev != prev) return {heap_fault::bad_list, b->payload()};
       if (++found > free_blocks) return {heap_fault::bad_list, b->payload()};
     }
   }
   return {found == free_blocks ? heap_fault::none : heap_fault::bad_list, nullptr};
+}
+
+// The same for what is kept.
+heap_report boundary_heap::check_kept(std::size_t count) const noexcept {
+  std::size_t found = 0;
+  for (std::size_t list = 0; list < kept_blocks::lists; ++list) {
+    for (const block* b = kept_.head(list); b != nullptr; b = b->next) {
+      if (!owns(b) || !b->is_sealed(key_) || !b->is_kept()) return {heap_fault::bad_list, b};
+      if (b->size() != list * block::unit || ++found > count) return {heap_fault::bad_list, b->payload()};
+    }
+  }
+  return {found == count && found == kept_.count() ? heap_fault::none : heap_fault::bad_list, nullptr};
 }
 
 bool boundary_heap::owns(const block* b) const noexcept {
@@ -259,26 +305,22 @@ bool boundary_heap::owns(const block* b) const noexcept {
   return false;
 }
 
-std::size_t boundary_heap::block_size(std::size_t bytes) const noexcept {
-  return std::max(geometry_.min_block, round_up(bytes + block::overhead, geometry_.quantum));
-}
-
 // Marks the free block `b` used, as large as it is, and gives back what `size` leaves over.
-void* boundary_heap::take(block* b, std::size_t size) noexcept {
+void* boundary_heap::take(block* b, std::size_t size, std::size_t bytes) noexcept {
   drop_free(b);
   if (fills_region(b)) leave_empty(b);
-  counters_.used += b->size();
-  ++counters_.used_blocks;
   const std::size_t whole = b->size();
   if (whole - size >= geometry_.min_block) {
     // The block above keeps its flag: what is below it stays free.
     make_free(at<block>(b, static_cast<std::ptrdiff_t>(size)), whole - size, block::prev_used);
-    counters_.used -= whole - size;
-    b->write(size, (b->word & block::flags) | block::used, key_);
   } else {
-    b->set(block::used, key_);
     b->above()->set(block::prev_used, key_);
+    size = whole;
   }
+  b->write(size, (b->word & (block::prev_used | block::first)) | block::used | b->note_asked(size, bytes), key_);
+  counters_.used += size;
+  ++counters_.used_blocks;
+  if (const std::size_t mark = join_below(counters_.used, counters_.regions); mark > join_below_) join_below_ = mark;
   return b->payload();
 }
 
@@ -303,7 +345,7 @@ void boundary_heap::cut_tail(block* b, std::size_t size) noexcept {
   if (over < geometry_.min_block) return;
   block* const above = b->above();
   std::size_t tail = over;
-  if (!above->is_used()) {
+  if (above->is_free()) {
     drop_free(above);
     tail += above->size();
   }

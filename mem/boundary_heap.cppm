@@ -10,17 +10,22 @@ export module strata.mem:boundary_heap;
 import :block;
 import :bytes;
 import :free_index;
+import :kept_blocks;
 
 /// A general heap over regions of memory that others provide.
 ///
 ///   region   | links, size | block | block | … | block | end |     lowest address first; the end is a word of size 0
 ///
-/// Blocks are as in :block, free ones are found through :free_index. A freed block is merged with free neighbours at
-/// once, so no two free blocks ever touch and a region without used blocks is one free block. All bookkeeping lies in
-/// the regions and in this object.
+/// Blocks are as in :block, free ones are found through :free_index. No two free blocks ever touch: a block that becomes
+/// free is joined with free neighbours at once. All bookkeeping lies in the regions and in this object.
 ///
-/// Every operation is O(1) but check() and walk(), whatever the sequence of sizes. Nothing throws, allocates or locks;
-/// one thread at a time. Over-aligned blocks are cut out of a free block: what lies in front of them stays free.
+/// A small block that is taken back may be kept for a while (geometry::keep, :kept_blocks): to its neighbours it is
+/// still used, and the next request of its size gets it as it is. Kept blocks become free when a request finds no other,
+/// when use has fallen by a quarter (then nothing is kept that could hold a region back for long), and by join_kept().
+///
+/// Every operation is O(1) but check() and walk(), whatever the sequence of sizes: the kept blocks that one of them may
+/// have to join are a thousand at most. Nothing throws, allocates or locks; one thread at a time. Over-aligned blocks
+/// are cut out of a free block: what lies in front of them stays free.
 export namespace strata::mem {
 
 enum class heap_fault : std::uint8_t {
@@ -29,7 +34,7 @@ enum class heap_fault : std::uint8_t {
   already_free,   ///< the block is free
   bad_end,        ///< the size at a free block's end differs from the one at its start
   bad_neighbour,  ///< flags of a block contradict the block below, or two free blocks touch
-  bad_list,       ///< the index and the blocks contradict each other
+  bad_list,       ///< the lists and the blocks contradict each other
   bad_count,      ///< the counters and the blocks contradict each other
 };
 
@@ -56,16 +61,20 @@ struct heap_block {
   const void* payload;
   std::size_t bytes;  ///< size of the block, its word included
   bool used;
+  bool kept;          ///< not used, and not joined with its neighbours yet
+  std::size_t asked;  ///< bytes as asked for; 0 unless used
 };
 
-/// All in bytes of blocks and regions. regions = used + free + fences.
+/// All in bytes of blocks and regions. regions = used + kept + free + fences.
 struct heap_counters {
   std::size_t regions = 0;      ///< given to add() and not removed
   std::size_t used = 0;         ///< in used blocks, their words included
+  std::size_t kept = 0;         ///< in kept blocks
   std::size_t free = 0;         ///< in free blocks
   std::size_t fences = 0;       ///< region headers, ends and unusable edges
   std::size_t empty = 0;        ///< part of `regions`: whole regions without a used block
   std::size_t used_blocks = 0;  ///< count, not bytes
+  std::size_t kept_blocks = 0;  ///< count, not bytes
   std::size_t free_blocks = 0;  ///< count, not bytes
 };
 
@@ -74,15 +83,16 @@ class boundary_heap {
   struct geometry {
     std::size_t quantum = block::unit;        ///< block sizes are multiples of this; a power of two, at least 16
     std::size_t min_block = block::smallest;  ///< smallest block in bytes, its word included; at least 32
+    std::size_t keep = 0;  ///< blocks of up to so many bytes may be kept when taken back; at most kept_blocks::largest
   };
 
   struct freed {
     heap_fault fault;  ///< unless none, nothing has changed
-    region* emptied;   ///< the region that has no used block any more, or null
+    region* emptied;   ///< a region that has become one free block, or null
   };
 
   /// Largest request in bytes, and largest alignment.
-  static constexpr std::size_t max_bytes = std::size_t{1} << 46;
+  static constexpr std::size_t max_bytes = std::size_t{1} << 45;
 
   /// Bytes of a region that are not blocks, at best.
   static constexpr std::size_t region_overhead = sizeof(region) + block::overhead;
@@ -94,10 +104,39 @@ class boundary_heap {
 
   /// Returns `bytes` bytes at a multiple of `alignment`, distinct for zero bytes too, or null when no free block is
   /// large enough. Pre: `alignment` is a power of two.
-  [[nodiscard]] void* allocate(std::size_t bytes, std::size_t alignment) noexcept;
+  [[nodiscard]] inline void* allocate(std::size_t bytes, std::size_t alignment) noexcept {
+    if (alignment <= block::unit && bytes <= kept_blocks::largest - block::overhead) [[likely]] {
+      const std::size_t size = block_size(bytes);
+      if (block* const b = size <= kept_blocks::largest ? kept_.pop(size) : nullptr; b != nullptr) [[likely]] {
+        b->write(size, (b->word & (block::prev_used | block::first)) | block::used | b->note_asked(size, bytes), key_);
+        counters_.used += size;
+        ++counters_.used_blocks;
+        return b->payload();
+      }
+    }
+    return allocate_free(bytes, alignment);
+  }
 
   /// Null is not a block. A fault leaves everything as it was.
-  freed deallocate(void* p) noexcept;
+  inline freed deallocate(void* p) noexcept {
+    if (const heap_fault fault = inspect(p); fault != heap_fault::none) [[unlikely]] {
+      return {fault, nullptr};
+    }
+    block* const b = block::of(p);
+    const std::size_t size = b->size();
+    counters_.used -= size;
+    --counters_.used_blocks;
+    if (!kept_.has_room(size)) return {heap_fault::none, join(b)};
+    b->write(size, (b->word & (block::prev_used | block::first)) | block::kept, key_);
+    kept_.push(b, size);
+    if (counters_.used < join_below_) [[unlikely]] {
+      return {heap_fault::none, join_kept()};
+    }
+    return {heap_fault::none, nullptr};
+  }
+
+  /// Makes every kept block free. Returns a region that has become one free block by that, or null; there may be more.
+  region* join_kept() noexcept;
 
   /// Makes the block at `p` hold `bytes` without moving it: gives back what is over, or takes from the free block
   /// above. Returns false, with nothing changed, when that cannot be done. Pre: `p` is a used block.
@@ -106,8 +145,16 @@ class boundary_heap {
   /// Bytes that may be used at `p`, at least what was asked for. Pre: `p` is a used block.
   [[nodiscard]] static std::size_t usable_size(const void* p) noexcept;
 
+  /// Makes all of usable_size() count as asked for, and returns it. Pre: `p` is a used block.
+  std::size_t take_slack(void* p) noexcept;
+
   /// Whether `p` looks like a used block of this heap (see the seal in :block).
-  [[nodiscard]] heap_fault inspect(const void* p) const noexcept;
+  [[nodiscard]] inline heap_fault inspect(const void* p) const noexcept {
+    if (p == nullptr || !is_aligned(p, block::unit)) return heap_fault::not_a_block;
+    const block* const b = block::of(p);
+    if (!b->is_sealed(key_) || b->is_sentinel()) return heap_fault::not_a_block;
+    return b->is_used() ? heap_fault::none : heap_fault::already_free;
+  }
 
   /// Smallest region that is sure to serve the request, in bytes; 0 when no region can.
   [[nodiscard]] std::size_t region_bytes_for(std::size_t bytes, std::size_t alignment) const noexcept;
@@ -126,7 +173,12 @@ class boundary_heap {
   /// A region without used blocks, the one emptied last, or null. The others follow by region::next.
   [[nodiscard]] inline region* empty_region() const noexcept { return empty_; }
 
-  [[nodiscard]] inline const heap_counters& counters() const noexcept { return counters_; }
+  [[nodiscard]] inline heap_counters counters() const noexcept {
+    heap_counters all = counters_;
+    all.kept = all.regions - all.used - all.free - all.fences;
+    all.kept_blocks = kept_.count();
+    return all;
+  }
 
   /// Verifies every block, every list and every counter. O(blocks × regions). Reads only.
   [[nodiscard]] heap_report check() const noexcept;
@@ -135,8 +187,14 @@ class boundary_heap {
   void walk(absl::FunctionRef<void(const heap_block&)> visitor) const;
 
  private:
-  [[nodiscard]] std::size_t block_size(std::size_t bytes) const noexcept;
-  [[nodiscard]] void* take(block* b, std::size_t size) noexcept;
+  [[nodiscard]] inline std::size_t block_size(std::size_t bytes) const noexcept {
+    const std::size_t size = round_up(bytes + block::overhead, geometry_.quantum);
+    return size < geometry_.min_block ? geometry_.min_block : size;
+  }
+  [[nodiscard]] void* allocate_free(std::size_t bytes, std::size_t alignment) noexcept;
+  [[nodiscard]] block* find(std::size_t size) noexcept;
+  [[nodiscard]] void* take(block* b, std::size_t size, std::size_t bytes) noexcept;
+  region* join(block* b) noexcept;
   [[nodiscard]] block* cut_front(block* b, std::size_t alignment) noexcept;
   void cut_tail(block* b, std::size_t size) noexcept;
   void make_free(block* b, std::size_t size, std::uint64_t flags) noexcept;
@@ -144,14 +202,17 @@ class boundary_heap {
   void leave_empty(block* first) noexcept;
   [[nodiscard]] heap_report check_region(const region* r, heap_counters& seen) const noexcept;
   [[nodiscard]] heap_report check_lists(std::size_t free_blocks) const noexcept;
+  [[nodiscard]] heap_report check_kept(std::size_t count) const noexcept;
   [[nodiscard]] bool owns(const block* b) const noexcept;
 
-  free_index index_;
+  kept_blocks kept_;
   std::uint64_t key_;  ///< seals the words of this heap's blocks
   geometry geometry_;
-  region* empty_ = nullptr;   ///< regions without a used block
-  region* in_use_ = nullptr;  ///< regions with one
-  heap_counters counters_;
+  std::size_t join_below_ = 0;  ///< bytes; when less is used, what is kept becomes free
+  region* empty_ = nullptr;     ///< regions without a used block
+  region* in_use_ = nullptr;    ///< regions with one
+  heap_counters counters_;      ///< kept and kept_blocks are not counted here: they follow
+  free_index index_;
 };
 
 }  // namespace strata::mem

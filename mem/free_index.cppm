@@ -23,8 +23,8 @@ class free_index {
  public:
   static constexpr std::size_t lists_per_level = 32;
   static constexpr std::size_t exact_below = lists_per_level * block::unit;
-  static constexpr std::size_t levels = 40;
-  static constexpr std::size_t max_size = std::size_t{1} << 47;  ///< bytes; sizes are below this
+  static constexpr std::size_t levels = 39;
+  static constexpr std::size_t max_size = std::size_t{1} << 46;  ///< bytes; sizes are below this
 
   /// Blocks looked at in a list that may hold blocks too small. Keeps the cost constant and finds most of the good
   /// fits.

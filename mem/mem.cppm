@@ -19,6 +19,7 @@ export import :fragment_map;
 export import :fragment_store;
 export import :free_index;
 export import :growth;
+export import :kept_blocks;
 export import :large_blocks;
 export import :large_page;
 export import :lifo;
