@@ -7,10 +7,12 @@ module;
 
 export module strata.mem:boundary_heap;
 
+import :address_tree;
 import :block;
 import :bytes;
 import :free_index;
 import :kept_blocks;
+import :placed_block;
 
 /// A general heap over regions of memory that others provide.
 ///
@@ -50,7 +52,9 @@ struct heap_report {
 struct region {
   region* next;
   region* prev;
-  std::size_t bytes;  ///< as given to add()
+  region* lower;  ///< in the tree of all regions
+  region* upper;
+  std::size_t bytes;  ///< as given to add(), regions that were joined to it included
 
   [[nodiscard]] inline block* first_block() noexcept { return at<block>(this, sizeof(region)); }
   [[nodiscard]] inline const block* first_block() const noexcept { return at<block>(this, sizeof(region)); }
@@ -58,11 +62,13 @@ struct region {
 
 /// One block as walk() shows it.
 struct heap_block {
-  const void* payload;
-  std::size_t bytes;  ///< size of the block, its word included
+  const void* payload;  ///< the address handed out, 8 bytes behind the start but for placed blocks
+  std::size_t bytes;    ///< size of the block, its word included
   bool used;
   bool kept;          ///< not used, and not joined with its neighbours yet
   std::size_t asked;  ///< bytes as asked for; 0 unless used
+  bool movable;       ///< used, and may be moved
+  const void* start;  ///< of the block: its word
 };
 
 /// All in bytes of blocks and regions. regions = used + kept + free + fences.
@@ -124,7 +130,7 @@ class boundary_heap {
   inline freed deallocate(void* p, std::size_t bytes) noexcept {
     // What the word in front of the block says is compared, and not used to find the list: the processor need not wait
     // for it.
-    if (p != nullptr && is_aligned(p, block::unit) && bytes <= kept_blocks::largest - block::overhead) [[likely]] {
+    if (is_near(p) && bytes <= kept_blocks::largest - block::overhead) [[likely]] {
       const std::size_t size = block_size(bytes);
       block* const b = block::of(p);
       if (kept_.has_room(size) && b->is_sealed(key_) && b->is_used_of(size)) [[likely]] {
@@ -147,13 +153,20 @@ class boundary_heap {
   /// Makes all of usable_size() count as asked for, and returns it. Pre: `p` is a used block.
   std::size_t take_slack(void* p) noexcept;
 
-  /// Whether `p` looks like a used block of this heap (see the seal in :block).
-  [[nodiscard]] inline heap_fault inspect(const void* p) const noexcept {
-    if (p == nullptr || !is_aligned(p, block::unit)) return heap_fault::not_a_block;
+  /// Whether `p`, which may be anything, is a used block of this heap. Reads no memory but the regions'. O(log regions).
+  [[nodiscard]] heap_fault inspect(const void* p) const noexcept;
+
+  /// inspect() without a look at where `p` points to, for the hot path. Pre: what is in front of `p` may be read, unless
+  /// it lies below all regions or above. Blocks that were placed inside a payload are not recognised.
+  [[nodiscard]] inline heap_fault recognise(const void* p) const noexcept {
+    if (!is_near(p)) return heap_fault::not_a_block;
     const block* const b = block::of(p);
-    if (!b->is_sealed(key_) || b->is_sentinel()) return heap_fault::not_a_block;
+    if (!b->is_sealed(key_) || b->is_sentinel() || b->is_placed()) return heap_fault::not_a_block;
     return b->is_used() ? heap_fault::none : heap_fault::already_free;
   }
+
+  /// The region that `p`, which may be anything, points into, or null. O(log regions).
+  [[nodiscard]] const region* find_region(const void* p) const noexcept;
 
   /// Smallest region that is sure to serve the request, in bytes; 0 when no region can.
   [[nodiscard]] std::size_t region_bytes_for(std::size_t bytes, std::size_t alignment) const noexcept;
@@ -161,6 +174,12 @@ class boundary_heap {
   /// Takes `bytes` bytes at `base` into use. Pre: aligned to block::unit, bytes at least region_bytes_for(0, 1), below
   /// free_index::max_size.
   region* add(void* base, std::size_t bytes) noexcept;
+
+  /// The same, and joins it to the region that begins where it ends, then to the one that ends where it begins, if
+  /// `may_join` says so for the two: then they are one region, which starts where the lower did, and is given back in one
+  /// piece. Returns the region that `base` lies in.
+  region* add(void* base, std::size_t bytes,
+              absl::FunctionRef<bool(const region& lower, const region& upper)> may_join) noexcept;
 
   /// Forgets a region; its memory is the caller's again. Pre: it has no used block.
   void remove(region* r) noexcept;
@@ -179,13 +198,27 @@ class boundary_heap {
     return all;
   }
 
-  /// Verifies every block, every list and every counter. O(blocks × regions). Reads only.
+  /// Verifies every block, every list, the tree and every counter. O(blocks × log regions). Reads only.
   [[nodiscard]] heap_report check() const noexcept;
 
-  /// Shows every block, region by region, in address order within each. The visitor must not change the heap.
+  /// Shows every block in address order. The visitor must not change the heap.
   void walk(absl::FunctionRef<void(const heap_block&)> visitor) const;
+  /// The same, and each region before its blocks.
+  void walk(absl::FunctionRef<void(const region&)> region_visitor,
+            absl::FunctionRef<void(const heap_block&)> visitor) const;
 
  private:
+  friend class heap_mover;
+  friend class heap_placer;
+
+  [[nodiscard]] heap_fault recognise_placed(const void* p) const noexcept;
+  freed deallocate_placed(void* p) noexcept;
+
+  /// Whether `p` may be a payload, as far as can be told without reading memory and at once.
+  [[nodiscard]] inline bool is_near(const void* p) const noexcept {
+    return address(p) - lowest_ < extent_ && is_aligned(p, block::unit);
+  }
+  freed take_back(block* b) noexcept;
   [[nodiscard]] inline std::size_t block_size(std::size_t bytes) const noexcept {
     const std::size_t size = round_up(bytes + block::overhead, geometry_.quantum);
     return size < geometry_.min_block ? geometry_.min_block : size;
@@ -202,11 +235,23 @@ class boundary_heap {
     return counters_.used < join_below_ ? join_kept() : nullptr;
   }
   [[nodiscard]] block* cut_front(block* b, std::size_t alignment) noexcept;
+  [[nodiscard]] block* split(block* b, std::size_t front) noexcept;
   void cut_tail(block* b, std::size_t size) noexcept;
   void make_free(block* b, std::size_t size, std::uint64_t flags) noexcept;
   void drop_free(block* b) noexcept;
   void leave_empty(block* first) noexcept;
+  void note(block* b, std::size_t bytes) noexcept;
+  region* join_regions(region* lower, region* upper) noexcept;
+  void measure_bounds() noexcept;
+  [[nodiscard]] const region* lowest_region() const noexcept;
+  /// `gone` has become part of `into`.
+  inline void absorbed(const block* gone, block* into) noexcept {
+    if (cursor_ == gone) [[unlikely]] {
+      cursor_ = into;
+    }
+  }
   [[nodiscard]] heap_report check_region(const region* r, heap_counters& seen) const noexcept;
+  [[nodiscard]] heap_fault check_used(const block* b) const noexcept;
   [[nodiscard]] heap_report check_lists(std::size_t free_blocks) const noexcept;
   [[nodiscard]] heap_report check_kept(std::size_t count) const noexcept;
   [[nodiscard]] bool owns(const block* b) const noexcept;
@@ -217,6 +262,11 @@ class boundary_heap {
   std::size_t join_below_ = 0;  ///< bytes; when less is used, what is kept becomes free
   region* empty_ = nullptr;     ///< regions without a used block
   region* in_use_ = nullptr;    ///< regions with one
+  region* regions_ = nullptr;   ///< all, a tree by address
+  std::uintptr_t lowest_ = 0;   ///< start of the lowest region
+  std::size_t extent_ = 0;      ///< bytes from there to the end of the highest; 0 without regions
+  block* cursor_ = nullptr;     ///< where a compaction that is under way goes on, or an end; null when there is none
+  bool loosened_ = false;       ///< a block became free since the last compaction began
   heap_counters counters_;      ///< kept and kept_blocks are not counted here: they follow
   free_index index_;
 };

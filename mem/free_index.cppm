@@ -84,6 +84,13 @@ class free_index {
     return heads_[level * lists_per_level + static_cast<std::size_t>(std::countr_zero(lists))];
   }
 
+  /// Head of the last list that has any: the largest free block is in it. Null when nothing is free.
+  [[nodiscard]] inline block* largest() const noexcept {
+    if (levels_ == 0) return nullptr;
+    const std::size_t level = log2_floor(levels_);
+    return heads_[level * lists_per_level + log2_floor(lists_[level])];
+  }
+
   /// Head of list number `list`, for whoever checks or counts. Pre: list < list_count.
   [[nodiscard]] inline const block* head(std::size_t list) const noexcept { return heads_[list]; }
 
