@@ -99,6 +99,7 @@ boundary_heap::freed boundary_heap::deallocate(void* p) noexcept {
 
 boundary_heap::freed boundary_heap::take_back(block* b) noexcept {
   const std::size_t size = b->size();
+  if (b->is_movable()) --movable_blocks_;
   if (kept_.has_room(size)) return {heap_fault::none, keep(b, size)};
   counters_.used -= size;
   --counters_.used_blocks;
@@ -189,6 +190,12 @@ void boundary_heap::note(block* b, std::size_t bytes) noexcept {
 std::size_t boundary_heap::usable_size(const void* p) noexcept {
   const block* const b = block_at(p);
   return b->capacity() - b->own_use();
+}
+
+std::size_t boundary_heap::room_at(const void* p) noexcept {
+  const block* const b = block_at(p);
+  const block* const above = b->above();
+  return usable_size(p) + (above->is_free() ? above->size() : 0);
 }
 
 std::size_t boundary_heap::take_slack(void* p) noexcept {
@@ -314,6 +321,7 @@ region* boundary_heap::clear() noexcept {
   index_.clear();
   kept_.clear();
   join_below_ = 0;
+  movable_blocks_ = 0;
   empty_ = in_use_ = regions_ = nullptr;
   cursor_ = nullptr;
   counters_ = {};

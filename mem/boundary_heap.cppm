@@ -150,6 +150,9 @@ class boundary_heap {
   /// Bytes that may be used at `p`, at least what was asked for. Pre: `p` is a used block.
   [[nodiscard]] static std::size_t usable_size(const void* p) noexcept;
 
+  /// The most that resize() could make of it. Pre: `p` is a used block.
+  [[nodiscard]] static std::size_t room_at(const void* p) noexcept;
+
   /// Makes all of usable_size() count as asked for, and returns it. Pre: `p` is a used block.
   std::size_t take_slack(void* p) noexcept;
 
@@ -197,6 +200,8 @@ class boundary_heap {
     all.kept_blocks = kept_.count();
     return all;
   }
+
+  [[nodiscard]] inline std::size_t movable_blocks() const noexcept { return movable_blocks_; }
 
   /// Verifies every block, every list, the tree and every counter. O(blocks × log regions). Reads only.
   [[nodiscard]] heap_report check() const noexcept;
@@ -266,8 +271,9 @@ class boundary_heap {
   std::uintptr_t lowest_ = 0;   ///< start of the lowest region
   std::size_t extent_ = 0;      ///< bytes from there to the end of the highest; 0 without regions
   block* cursor_ = nullptr;     ///< where a compaction that is under way goes on, or an end; null when there is none
-  bool loosened_ = false;       ///< a block became free since the last compaction began
-  heap_counters counters_;      ///< kept and kept_blocks are not counted here: they follow
+  std::size_t movable_blocks_ = 0;  ///< used ones that may be moved
+  bool loosened_ = false;           ///< a block became free since the last compaction began
+  heap_counters counters_;          ///< kept and kept_blocks are not counted here: they follow
   free_index index_;
 };
 
