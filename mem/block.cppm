@@ -51,6 +51,9 @@ struct block {
 
   [[nodiscard]] inline std::size_t size() const noexcept { return word & size_mask; }
   [[nodiscard]] inline bool is_used() const noexcept { return (word & used) != 0; }
+  [[nodiscard]] inline bool is_used_of(std::size_t size) const noexcept {
+    return (word & ~(seal_mask | prev_used | first | slacked)) == (size | used);
+  }
   [[nodiscard]] inline bool is_kept() const noexcept { return (word & (used | kept)) == kept; }
   [[nodiscard]] inline bool is_free() const noexcept { return (word & (used | kept)) == 0; }
   [[nodiscard]] inline bool is_movable() const noexcept { return (word & (used | movable)) == (used | movable); }

@@ -90,6 +90,26 @@ void* boundary_heap::allocate_free(std::size_t bytes, std::size_t alignment) noe
   return b == nullptr ? nullptr : take(cut_front(b, alignment), size, bytes);
 }
 
+boundary_heap::freed boundary_heap::deallocate(void* p) noexcept {
+  if (const heap_fault fault = recognise(p); fault != heap_fault::none) {
+    return is_inside(p) ? deallocate_placed(p) : freed{fault, nullptr};
+  }
+  return take_back(block::of(p));
+}
+
+boundary_heap::freed boundary_heap::deallocate_placed(void* p) noexcept {
+  if (const heap_fault fault = inspect(p); fault != heap_fault::none) return {fault, nullptr};
+  return take_back(block_at(p));
+}
+
+boundary_heap::freed boundary_heap::take_back(block* b) noexcept {
+  const std::size_t size = b->size();
+  if (kept_.has_room(size)) return {heap_fault::none, keep(b, size)};
+  counters_.used -= size;
+  --counters_.used_blocks;
+  return {heap_fault::none, join(b)};
+}
+
 // A free block of at least `size` bytes, still free, or null.
 block* boundary_heap::find(std::size_t size) noexcept {
   block* const b = index_.find(size);
@@ -195,11 +215,6 @@ heap_fault boundary_heap::recognise_placed(const void* p) const noexcept {
   if (find_region(b) != find_region(p) || !b->is_sealed(key_)) return heap_fault::not_a_block;
   if (!b->is_used()) return heap_fault::already_free;
   return b->is_placed() && b->handed_out() == p ? heap_fault::none : heap_fault::not_a_block;
-}
-
-boundary_heap::freed boundary_heap::deallocate_placed(void* p) noexcept {
-  if (const heap_fault fault = inspect(p); fault != heap_fault::none) return {fault, nullptr};
-  return take_back(block_at(p));
 }
 
 const region* boundary_heap::find_region(const void* p) const noexcept {

@@ -124,11 +124,21 @@ class boundary_heap {
   }
 
   /// Null is not a block. A fault leaves everything as it was.
-  inline freed deallocate(void* p) noexcept {
-    if (const heap_fault fault = recognise(p); fault != heap_fault::none) [[unlikely]] {
-      return is_inside(p) ? deallocate_placed(p) : freed{fault, nullptr};
+  freed deallocate(void* p) noexcept;
+
+  /// The same, faster where the block was asked for with `bytes`. Whether it was is not verified.
+  inline freed deallocate(void* p, std::size_t bytes) noexcept {
+    // What the word in front of the block says is compared, and not used to find the list: the processor need not wait
+    // for it.
+    if (address(p) - lowest_ < extent_ && is_aligned(p, block::unit) && bytes <= kept_blocks::largest - block::overhead)
+        [[likely]] {
+      const std::size_t size = block_size(bytes);
+      block* const b = block::of(p);
+      if (kept_.has_room(size) && b->is_sealed(key_) && b->is_used_of(size)) [[likely]] {
+        return {heap_fault::none, keep(b, size)};
+      }
     }
-    return take_back(block::of(p));
+    return deallocate(p);
   }
 
   /// Makes every kept block free. Returns a region that has become one free block by that, or null; there may be more.
@@ -205,18 +215,8 @@ class boundary_heap {
   [[nodiscard]] heap_fault recognise_placed(const void* p) const noexcept;
   freed deallocate_placed(void* p) noexcept;
 
-  inline freed take_back(block* b) noexcept {
-    const std::size_t size = b->size();
-    counters_.used -= size;
-    --counters_.used_blocks;
-    if (!kept_.has_room(size)) return {heap_fault::none, join(b)};
-    b->write(size, (b->word & (block::prev_used | block::first)) | block::kept, key_);
-    kept_.push(b, size);
-    if (counters_.used < join_below_) [[unlikely]] {
-      return {heap_fault::none, join_kept()};
-    }
-    return {heap_fault::none, nullptr};
-  }
+  freed take_back(block* b) noexcept;
+
   [[nodiscard]] inline std::size_t block_size(std::size_t bytes) const noexcept {
     const std::size_t size = round_up(bytes + block::overhead, geometry_.quantum);
     return size < geometry_.min_block ? geometry_.min_block : size;
@@ -225,6 +225,13 @@ class boundary_heap {
   [[nodiscard]] block* find(std::size_t size) noexcept;
   [[nodiscard]] void* take(block* b, std::size_t size, std::size_t bytes) noexcept;
   region* join(block* b) noexcept;
+  inline region* keep(block* b, std::size_t size) noexcept {
+    counters_.used -= size;
+    --counters_.used_blocks;
+    b->write(size, (b->word & (block::prev_used | block::first)) | block::kept, key_);
+    kept_.push(b, size);
+    return counters_.used < join_below_ ? join_kept() : nullptr;
+  }
   [[nodiscard]] block* cut_front(block* b, std::size_t alignment) noexcept;
   [[nodiscard]] block* split(block* b, std::size_t front) noexcept;
   void cut_tail(block* b, std::size_t size) noexcept;
@@ -248,14 +255,14 @@ class boundary_heap {
   [[nodiscard]] bool owns(const block* b) const noexcept;
 
   kept_blocks kept_;
-  std::uint64_t key_;  ///< seals the words of this heap's blocks
+  std::uint64_t key_;          ///< seals the words of this heap's blocks
+  std::uintptr_t lowest_ = 0;  ///< start of the lowest region
+  std::size_t extent_ = 0;     ///< bytes from there to the end of the highest; 0 without regions
   geometry geometry_;
   std::size_t join_below_ = 0;  ///< bytes; when less is used, what is kept becomes free
   region* empty_ = nullptr;     ///< regions without a used block
   region* in_use_ = nullptr;    ///< regions with one
   region* regions_ = nullptr;   ///< all, a tree by address
-  std::uintptr_t lowest_ = 0;   ///< start of the lowest region
-  std::size_t extent_ = 0;      ///< bytes from there to the end of the highest; 0 without regions
   block* cursor_ = nullptr;     ///< where a compaction that is under way goes on, or an end; null when there is none
   bool loosened_ = false;       ///< a block became free since the last compaction began
   heap_counters counters_;      ///< kept and kept_blocks are not counted here: they follow

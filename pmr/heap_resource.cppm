@@ -132,7 +132,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream>> {
   }
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
-    const auto [fault, emptied] = heap_.deallocate(p);
+    const auto [fault, emptied] = heap_.deallocate(p, bytes);
     if (fault != mem::heap_fault::none) [[unlikely]] {
       return report_misuse({this->name(), mem::describe(fault), p, bytes, alignment});
     }
