@@ -97,11 +97,6 @@ boundary_heap::freed boundary_heap::deallocate(void* p) noexcept {
   return take_back(block::of(p));
 }
 
-boundary_heap::freed boundary_heap::deallocate_placed(void* p) noexcept {
-  if (const heap_fault fault = inspect(p); fault != heap_fault::none) return {fault, nullptr};
-  return take_back(block_at(p));
-}
-
 boundary_heap::freed boundary_heap::take_back(block* b) noexcept {
   const std::size_t size = b->size();
   if (kept_.has_room(size)) return {heap_fault::none, keep(b, size)};
@@ -215,6 +210,11 @@ heap_fault boundary_heap::recognise_placed(const void* p) const noexcept {
   if (find_region(b) != find_region(p) || !b->is_sealed(key_)) return heap_fault::not_a_block;
   if (!b->is_used()) return heap_fault::already_free;
   return b->is_placed() && b->handed_out() == p ? heap_fault::none : heap_fault::not_a_block;
+}
+
+boundary_heap::freed boundary_heap::deallocate_placed(void* p) noexcept {
+  if (const heap_fault fault = inspect(p); fault != heap_fault::none) return {fault, nullptr};
+  return take_back(block_at(p));
 }
 
 const region* boundary_heap::find_region(const void* p) const noexcept {

@@ -130,8 +130,7 @@ class boundary_heap {
   inline freed deallocate(void* p, std::size_t bytes) noexcept {
     // What the word in front of the block says is compared, and not used to find the list: the processor need not wait
     // for it.
-    if (address(p) - lowest_ < extent_ && is_aligned(p, block::unit) && bytes <= kept_blocks::largest - block::overhead)
-        [[likely]] {
+    if (is_near(p) && bytes <= kept_blocks::largest - block::overhead) [[likely]] {
       const std::size_t size = block_size(bytes);
       block* const b = block::of(p);
       if (kept_.has_room(size) && b->is_sealed(key_) && b->is_used_of(size)) [[likely]] {
@@ -160,7 +159,7 @@ class boundary_heap {
   /// inspect() without a look at where `p` points to, for the hot path. Pre: what is in front of `p` may be read, unless
   /// it lies below all regions or above. Blocks that were placed inside a payload are not recognised.
   [[nodiscard]] inline heap_fault recognise(const void* p) const noexcept {
-    if (address(p) - lowest_ >= extent_ || !is_aligned(p, block::unit)) return heap_fault::not_a_block;
+    if (!is_near(p)) return heap_fault::not_a_block;
     const block* const b = block::of(p);
     if (!b->is_sealed(key_) || b->is_sentinel() || b->is_placed()) return heap_fault::not_a_block;
     return b->is_used() ? heap_fault::none : heap_fault::already_free;
@@ -215,8 +214,11 @@ class boundary_heap {
   [[nodiscard]] heap_fault recognise_placed(const void* p) const noexcept;
   freed deallocate_placed(void* p) noexcept;
 
+  /// Whether `p` may be a payload, as far as can be told without reading memory and at once.
+  [[nodiscard]] inline bool is_near(const void* p) const noexcept {
+    return address(p) - lowest_ < extent_ && is_aligned(p, block::unit);
+  }
   freed take_back(block* b) noexcept;
-
   [[nodiscard]] inline std::size_t block_size(std::size_t bytes) const noexcept {
     const std::size_t size = round_up(bytes + block::overhead, geometry_.quantum);
     return size < geometry_.min_block ? geometry_.min_block : size;
@@ -255,14 +257,14 @@ class boundary_heap {
   [[nodiscard]] bool owns(const block* b) const noexcept;
 
   kept_blocks kept_;
-  std::uint64_t key_;          ///< seals the words of this heap's blocks
-  std::uintptr_t lowest_ = 0;  ///< start of the lowest region
-  std::size_t extent_ = 0;     ///< bytes from there to the end of the highest; 0 without regions
+  std::uint64_t key_;  ///< seals the words of this heap's blocks
   geometry geometry_;
   std::size_t join_below_ = 0;  ///< bytes; when less is used, what is kept becomes free
   region* empty_ = nullptr;     ///< regions without a used block
   region* in_use_ = nullptr;    ///< regions with one
   region* regions_ = nullptr;   ///< all, a tree by address
+  std::uintptr_t lowest_ = 0;   ///< start of the lowest region
+  std::size_t extent_ = 0;      ///< bytes from there to the end of the highest; 0 without regions
   block* cursor_ = nullptr;     ///< where a compaction that is under way goes on, or an end; null when there is none
   bool loosened_ = false;       ///< a block became free since the last compaction began
   heap_counters counters_;      ///< kept and kept_blocks are not counted here: they follow
