@@ -205,6 +205,9 @@ class boundary_heap {
   /// Verifies every block, every list, the tree and every counter. O(blocks × log regions). Reads only.
   [[nodiscard]] heap_report check() const noexcept;
 
+  /// Verifies the used block at `p`, which may be anything, and what its neighbours say of it. O(log regions). Reads only.
+  [[nodiscard]] heap_report check(const void* p) const noexcept;
+
   /// Shows every block in address order. The visitor must not change the heap.
   void walk(absl::FunctionRef<void(const heap_block&)> visitor) const;
   /// The same, and each region before its blocks.
