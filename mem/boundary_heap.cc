@@ -354,6 +354,22 @@ heap_report boundary_heap::check() const noexcept {
   return {same ? heap_fault::none : heap_fault::bad_count, this};
 }
 
+heap_report boundary_heap::check(const void* p) const noexcept {
+  if (const heap_fault fault = inspect(p); fault != heap_fault::none) return {fault, p};
+  const block* const b = block_at(p);
+  const region* const r = find_region(p);
+  if (b->size() > address(r) + r->bytes - address(b) - block::overhead) return {heap_fault::not_a_block, p};
+  if (const heap_fault fault = check_used(b); fault != heap_fault::none) return {fault, p};
+  const block* const above = b->above();
+  if (!above->is_sealed(key_)) return {heap_fault::not_a_block, above->payload()};
+  if (!above->is_prev_used()) return {heap_fault::bad_neighbour, p};
+  if (b->is_prev_used()) return {};
+  const bool has_room = b->size_below() <= address(b) - address(r->first_block()) && b->size_below() != 0;
+  const block* const below = has_room ? at<block>(b, -static_cast<std::ptrdiff_t>(b->size_below())) : nullptr;
+  if (below == nullptr || !below->is_sealed(key_) || below->size() != b->size_below()) return {heap_fault::bad_end, p};
+  return {below->is_free() ? heap_fault::none : heap_fault::bad_neighbour, p};
+}
+
 void boundary_heap::walk(absl::FunctionRef<void(const heap_block&)> visitor) const {
   walk([](const region&) {}, visitor);
 }
