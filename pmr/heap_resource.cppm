@@ -4,7 +4,6 @@ module;
 #include <atomic>
 #include <cstddef>
 #include <cstdio>
-#include <cstring>
 #include <memory_resource>
 #include <span>
 
@@ -351,8 +350,8 @@ fault heap_resource<Upstream, Threads>::check(const void* p) const noexcept {
   const mem::lock held(lock_);
   if (damage_ != nullptr) return {damage_, nullptr};
   if (p == nullptr) return {};
-  const mem::heap_fault found = heap_.inspect(p);
-  return found == mem::heap_fault::none ? fault{} : fault{mem::describe(found), p};
+  const mem::heap_report found = heap_.check(p);
+  return found.fault == mem::heap_fault::none ? fault{} : fault{mem::describe(found.fault), found.where};
 }
 
 template <class Upstream, threads Threads>
@@ -486,7 +485,7 @@ void* heap_resource<Upstream, Threads>::regrow(const request& r) noexcept {
             ? mover.allocate(r.bytes, std::max(r.alignment, mover.alignment(r.subject)), mover.owner(r.subject))
             : heap_.allocate(r.bytes, r.alignment);
     if (p == nullptr) return nullptr;
-    std::memcpy(p, r.subject, std::min(r.old_bytes, r.bytes));
+    __builtin_memcpy(p, r.subject, std::min(r.old_bytes, r.bytes));
     (void)heap_.deallocate(r.subject);
   }
   ledger_.resized(r.old_bytes, r.bytes);
