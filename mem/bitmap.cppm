@@ -91,8 +91,9 @@ class bitmap {
 
   /// Bits that are taken. Like the next, right when nobody else calls just now.
   [[nodiscard]] std::size_t taken() const noexcept;
-  /// Length of the longest run of bits that are not.
-  [[nodiscard]] std::size_t longest_free() const noexcept;
+  /// Length of the longest run of bits that are not set, of those that start at a border or do not reach the next: there
+  /// is one where p + phase is a multiple of `border`.
+  [[nodiscard]] std::size_t longest_free(std::size_t border = 1, std::size_t phase = 0) const noexcept;
 
  private:
   static constexpr Cell all = std::numeric_limits<Cell>::max();
@@ -338,22 +339,14 @@ std::size_t bitmap<Cell>::taken() const noexcept {
 }
 
 template <std::unsigned_integral Cell>
-std::size_t bitmap<Cell>::longest_free() const noexcept {
+std::size_t bitmap<Cell>::longest_free(std::size_t border, std::size_t phase) const noexcept {
   std::size_t longest = 0;
-  std::size_t run = 0;
-  const std::size_t count = cells_for(bits_);
-  for (std::size_t c = 0; c < count; ++c) {
-    const Cell seen = read(c);
-    for (std::size_t bit = 0; bit < width;) {
-      const auto rest = static_cast<Cell>(seen >> bit);
-      const std::size_t free = rest == 0 ? width - bit : static_cast<std::size_t>(std::countr_zero(rest));
-      run += free;
-      longest = std::max(longest, run);
-      bit += free;
-      if (bit == width) break;
-      run = 0;
-      bit += static_cast<std::size_t>(std::countr_one(static_cast<Cell>(seen >> bit)));
-    }
+  std::size_t words = 0;
+  for (std::size_t p = first_bit<0>(0, bits_, words); p < bits_;) {
+    const std::size_t end = first_bit<1>(p, bits_, words);
+    const std::size_t at_border = std::min(end, round_up(p + phase, border) - phase);
+    longest = std::max({longest, at_border - p, end - at_border});
+    p = first_bit<0>(end, bits_, words);
   }
   return longest;
 }

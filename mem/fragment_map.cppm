@@ -103,6 +103,10 @@ class fragment_map {
   /// Where the data is; null when retired.
   [[nodiscard]] std::byte* base() const noexcept { return base_.load(std::memory_order_acquire); }
   [[nodiscard]] const bitmap<>& bits() const noexcept { return bits_; }
+  /// Fragments of the largest block that could be had now: more than a page of them start at a page.
+  [[nodiscard]] std::size_t longest_free() const noexcept {
+    return bits_.longest_free(a_page_, (address(base()) >> log_) & (a_page_ - 1));
+  }
 
   /// Verifies that bits and descriptors agree; a sentence, or null. Pre: nobody else calls just now.
   [[nodiscard]] const char* check() const noexcept;

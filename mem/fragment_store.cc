@@ -80,7 +80,7 @@ std::size_t fragment_store::longest_free() const noexcept {
   for (std::size_t i = 0; i < regions(); ++i) {
     const fragment_map& one = *regions_[i];
     if (one.base() == nullptr) continue;
-    longest = std::max(longest, one.bits().longest_free() * one.shape().fragment_bytes);
+    longest = std::max(longest, one.longest_free() * one.shape().fragment_bytes);
   }
   return longest;
 }

@@ -64,6 +64,9 @@ struct heap_options {
   std::size_t keep_freed = 1024;       ///< bytes; freed blocks up to this may wait for a request of their
                                        ///< size before they are joined with their neighbours; at most 1024,
                                        ///< 0: none
+  bool checks = false;                 ///< small blocks are looked at when they are deallocated, not up to
+                                       ///< four deallocations later, when they have come into the cache: a
+                                       ///< second deallocation and a foreign pointer are told at once
   bool live_at_end_is_misuse = false;  ///< report blocks that are alive at destruction
   arena_merge merge = nullptr;         ///< null: arenas stay apart
   heap_panic panic = nullptr;          ///< null: the process' misuse handler

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdio>
 #include <memory_resource>
 #include <span>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
@@ -38,7 +40,8 @@ import strata.mem;
 ///                compaction that did not help; nothing has changed. What owners and panic throw
 /// Deallocate     noexcept unless panic throws; size and alignment as allocated. A block that is free already and a
 ///                pointer that was never handed out are misuse; where the heap itself is found damaged then, it is
-///                marked, and serves nothing until release()
+///                marked, and serves nothing until release(). Small blocks are looked at up to
+///                four deallocations later, or by whatever asks about the heap: `checks` has them looked at at once
 /// Equality       identity
 /// Fork           the child has a private copy; both sides go on
 /// Exit           destruction gives every arena back, live blocks or not; live_at_end_is_misuse says whether those are
@@ -86,6 +89,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
       : base(options.name, upstream),
         upstream_(upstream),
         options_(options),
+        may_wait_(options.checks || options.keep_freed < 64 ? 0 : options.keep_freed - 64),
         heap_({.quantum = options.quantum, .min_block = options.min_block, .keep = options.keep_freed}) {}
 
   ~heap_resource() override;
@@ -100,7 +104,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   [[nodiscard]] fault check(const void* p) const noexcept;
 
   /// Whether `p` is a block of this heap, handed out and not taken back. Reads nothing but its arenas.
-  [[nodiscard]] bool owns(const void* p) const noexcept;
+  [[nodiscard]] bool holds(const void* p) const noexcept;
 
   /// Shows every block, handed out or not, in address order. The visitor must not use this heap: its lock is held.
   void walk(absl::FunctionRef<void(const mem::heap_block&)> visitor) const;
@@ -183,6 +187,16 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
     void* subject = nullptr;    ///< the owner, or the block that is to grow
     std::size_t old_bytes = 0;  ///< of that
   };
+  // A block as its caller gave it back.
+  struct given {
+    void* at;
+    std::size_t bytes;
+    std::size_t alignment;
+  };
+  struct fault_of {
+    mem::heap_fault what;
+    given block;
+  };
   // The right to make the heap grow, shrink and move: one thread has it at a time.
   class turn;
 
@@ -200,27 +214,39 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   }
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
+    given due{p, bytes, alignment};
     mem::heap_fault fault = mem::heap_fault::none;
     {
       const mem::lock held(lock_);
       if (damage_ == nullptr) [[likely]] {
-        const auto freed = heap_.deallocate(p, bytes);
-        fault = freed.fault;
-        if (fault == mem::heap_fault::none) [[likely]] {
-          ledger_.taken_back(bytes);
-          if (freed.emptied == nullptr || !has_excess()) [[likely]] {
+        ledger_.taken_back(bytes);
+        if (bytes <= may_wait_ && p != nullptr) [[likely]] {
+          // What stands in front of a block that was not used for a while is far away: it is sent for, and looked at
+          // when it has come.
+          __builtin_prefetch(mem::at<std::byte>(p, -8), 1);
+          std::swap(due, waiting_[turn_++ % waiting_.size()]);
+          if (due.at == nullptr) [[unlikely]] {
             return;
           }
+        }
+        const auto freed = heap_.deallocate(due.at, due.bytes);
+        fault = freed.fault;
+        if (fault == mem::heap_fault::none) [[likely]] {
+          if ((freed.emptied == nullptr || !has_excess()) && found_count_ == 0) [[likely]] {
+            return;
+          }
+        } else {
+          ledger_.not_taken_back(due.bytes);
         }
       } else {
         fault = mem::heap_fault::not_a_block;
       }
     }
-    if (fault != mem::heap_fault::none) return refuse(fault, p, bytes, alignment);
+    tell_found();
+    if (fault != mem::heap_fault::none) return refuse(fault, due);
     give_back_excess();
   }
 
-  // All of these but the first four are called by whoever has the turn, or to get it, with no lock held.
   [[nodiscard]] void* serve(const request& r) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] void* regrow(const request& r) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] std::size_t arena_for(const request& r) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
@@ -244,20 +270,29 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   std::size_t give_back(bool all) noexcept;
   void give_back_excess() noexcept;
   void hold_still() noexcept;
-  void refuse(mem::heap_fault fault, void* p, std::size_t bytes, std::size_t alignment);
+  void settle() const noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void tell_found();
+  void refuse(mem::heap_fault fault, const given& block);
   void panic(const misuse& what) const;
   [[nodiscard]] const char* why_not(const request& r) const noexcept;
   [[noreturn]] void fail(const request& r, const char* reason);
 
   Upstream* const upstream_;
   const options_type options_;
+  const std::size_t may_wait_;  ///< bytes; larger blocks do not wait
   mutable mem::mutex_for<Threads> lock_;
-  mem::growth_for<Threads> growth_;    ///< arenas come and go, and blocks move, in turns
-  std::atomic<std::size_t> still_{0};  ///< who wants no block moved
-  mem::boundary_heap heap_ ABSL_GUARDED_BY(
-      lock_);  ///< its regions are the arenas, each taken from upstream with its size and arena_alignment, or merged of such
-  ledger ledger_ ABSL_GUARDED_BY(lock_);
+  mem::growth_for<Threads> growth_;                      ///< arenas come and go, and blocks move, in turns
+  std::atomic<std::size_t> still_{0};                    ///< who wants no block moved
   const char* damage_ ABSL_GUARDED_BY(lock_) = nullptr;  ///< what was found damaged; null: nothing
+  // Blocks that were deallocated and are not yet looked at, and those that were, and were none. The heap still holds
+  // them for used; the ledger does not.
+  mutable std::array<given, 4> waiting_ ABSL_GUARDED_BY(lock_){};
+  std::size_t turn_ ABSL_GUARDED_BY(lock_) = 0;
+  mutable std::size_t found_count_ ABSL_GUARDED_BY(lock_) = 0;
+  mutable ledger ledger_ ABSL_GUARDED_BY(lock_);
+  mutable mem::boundary_heap heap_ ABSL_GUARDED_BY(
+      lock_);  ///< its regions are the arenas, each taken from upstream with its size and arena_alignment, or merged of such
+  mutable std::array<fault_of, 4> found_ ABSL_GUARDED_BY(lock_){};
   bool compacting_ ABSL_GUARDED_BY(lock_) = false;
   std::size_t compactions_ ABSL_GUARDED_BY(lock_) = 0;
   std::size_t frees_at_last_compaction_ ABSL_GUARDED_BY(lock_) = 0;
@@ -297,6 +332,7 @@ heap_resource<Upstream, Threads>::~heap_resource() {
 template <class Upstream, threads Threads>
 statistics heap_resource<Upstream, Threads>::stats() const noexcept {
   const mem::lock held(lock_);
+  settle();
   const mem::heap_counters c = heap_.counters();
   statistics figures = ledger_.figures();
   figures.upstream = c.regions;
@@ -308,6 +344,7 @@ statistics heap_resource<Upstream, Threads>::stats() const noexcept {
 template <class Upstream, threads Threads>
 heap_figures heap_resource<Upstream, Threads>::counters() const noexcept {
   const mem::lock held(lock_);
+  settle();
   const mem::heap_counters c = heap_.counters();
   return {.arenas = c.regions,
           .used = c.used,
@@ -337,6 +374,7 @@ fault heap_resource<Upstream, Threads>::check() const noexcept {
   {
     const mem::lock held(lock_);
     if (damage_ != nullptr) return {damage_, nullptr};
+    settle();
     const mem::heap_report report = heap_.check();
     if (report.fault != mem::heap_fault::none) return {mem::describe(report.fault), report.where};
     if (heap_.counters().used_blocks != ledger_.blocks())
@@ -349,20 +387,23 @@ template <class Upstream, threads Threads>
 fault heap_resource<Upstream, Threads>::check(const void* p) const noexcept {
   const mem::lock held(lock_);
   if (damage_ != nullptr) return {damage_, nullptr};
+  settle();
   if (p == nullptr) return {};
   const mem::heap_report found = heap_.check(p);
   return found.fault == mem::heap_fault::none ? fault{} : fault{mem::describe(found.fault), found.where};
 }
 
 template <class Upstream, threads Threads>
-bool heap_resource<Upstream, Threads>::owns(const void* p) const noexcept {
+bool heap_resource<Upstream, Threads>::holds(const void* p) const noexcept {
   const mem::lock held(lock_);
+  settle();
   return heap_.inspect(p) == mem::heap_fault::none;
 }
 
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::walk(absl::FunctionRef<void(const mem::heap_block&)> visitor) const {
   const mem::lock held(lock_);
+  settle();
   heap_.walk(visitor);
 }
 
@@ -370,6 +411,7 @@ template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::dump(std::FILE* out) const {
   heap_dump lines(out, this->name());
   const mem::lock held(lock_);
+  settle();
   heap_.walk([&](const mem::region& r) { lines.add(r); }, [&](const mem::heap_block& b) { lines.add(b); });
 }
 
@@ -444,6 +486,15 @@ void heap_resource<Upstream, Threads>::release() noexcept {
   mem::region* r = nullptr;
   {
     const mem::lock held(lock_);
+    settle();
+  }
+  try {
+    tell_found();
+  } catch (...) {  // panic has been told, and nothing can be passed on from here
+  }
+  {
+    const mem::lock held(lock_);
+    waiting_.fill({});
     ledger_.released();
     damage_ = nullptr;
     r = heap_.clear();
@@ -516,11 +567,13 @@ void* heap_resource<Upstream, Threads>::obtain(const request& r) {
     std::size_t needed = 0;
     {
       const mem::lock held(lock_);
+      settle();
       if (damage_ == nullptr) {
         if (void* const p = serve(r); p != nullptr) return p;
         needed = arena_for(r);
       }
     }
+    tell_found();
     if (needed == 0) fail(r, why_not(r));
     if (growth_.under_way(seen)) {
       if (growth_.is_mine()) {
@@ -617,6 +670,7 @@ std::size_t heap_resource<Upstream, Threads>::compact() {
 template <class Upstream, threads Threads>
 bool heap_resource<Upstream, Threads>::start_compaction() noexcept {
   const mem::lock held(lock_);
+  settle();
   mem::heap_mover mover(heap_);
   if (compacting_ || still_.load(std::memory_order_acquire) != 0) return false;
   if (heap_.movable_blocks() == 0 || !mover.worthwhile()) return false;
@@ -692,7 +746,10 @@ std::size_t heap_resource<Upstream, Threads>::give_back(bool all) noexcept {
   {
     const mem::lock held(lock_);
     if (damage_ != nullptr) return 0;
-    if (all) heap_.join_kept();
+    if (all) {
+      settle();
+      heap_.join_kept();
+    }
     arena = heap_.empty_region();
     if (arena == nullptr || !(all || has_excess())) return 0;
     bytes = arena->bytes;
@@ -702,10 +759,39 @@ std::size_t heap_resource<Upstream, Threads>::give_back(bool all) noexcept {
   return bytes;
 }
 
+// Looks at the blocks that wait.
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::settle() const noexcept {
+  if (damage_ != nullptr) return;
+  for (given& block : waiting_) {
+    if (block.at == nullptr) continue;
+    const mem::heap_fault fault = heap_.deallocate(block.at, block.bytes).fault;
+    if (fault != mem::heap_fault::none) {
+      ledger_.not_taken_back(block.bytes);
+      // Who settles again and again, and never tells, has told of the first ones then.
+      if (found_count_ < found_.size()) found_[found_count_++] = {fault, block};
+    }
+    block = {};
+  }
+}
+
+// Tells of what settle() found to be none of our blocks.
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::tell_found() {
+  for (;;) {
+    fault_of first{};
+    {
+      const mem::lock held(lock_);
+      if (found_count_ == 0) return;
+      first = found_[--found_count_];
+    }
+    refuse(first.what, first.block);
+  }
+}
+
 // A pointer that is no block is a fault of the caller's or of the heap's: the heap says which.
 template <class Upstream, threads Threads>
-void heap_resource<Upstream, Threads>::refuse(mem::heap_fault fault, void* p, std::size_t bytes,
-                                              std::size_t alignment) {
+void heap_resource<Upstream, Threads>::refuse(mem::heap_fault fault, const given& block) {
   const char* sentence = mem::describe(fault);
   {
     const mem::lock held(lock_);
@@ -716,7 +802,7 @@ void heap_resource<Upstream, Threads>::refuse(mem::heap_fault fault, void* p, st
       if (report.fault != mem::heap_fault::none) damage_ = mem::describe(report.fault);
     }
   }
-  panic({this->name(), sentence, p, bytes, alignment});
+  panic({this->name(), sentence, block.at, block.bytes, block.alignment});
 }
 
 template <class Upstream, threads Threads>

@@ -25,6 +25,11 @@ class ledger {
     live_ -= bytes;
     ++deallocations_;
   }
+  /// What was said to be taken back was not.
+  inline void not_taken_back(std::size_t bytes) noexcept {
+    live_ += bytes;
+    --deallocations_;
+  }
   inline void resized(std::size_t from, std::size_t to) noexcept {
     live_ += to - from;
     if (live_ > peak_) peak_ = live_;

@@ -125,6 +125,11 @@ constexpr workload workloads[] = {
        sp::named_cache cache(std::pmr::new_delete_resource(), sp::cache{.item_bytes = bytes});
        pairs(opaque(&cache), n);
      }},
+    {"heap",
+     [](long n) {
+       sp::heap_resource heap(std::pmr::new_delete_resource());
+       pairs(opaque(&heap), n);
+     }},
     {"fragments",
      [](long n) {
        sp::fragment_resource fragments(std::pmr::new_delete_resource());

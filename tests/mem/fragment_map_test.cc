@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: blocks of up to a page stay within one, larger ones start at one, aligned ones are aligned, also beyond a page;
 // every address of the region has its owner, start and size after any sequence (W1-09); an empty region serves one block
-// of all its pages, again and again (W1-04); wrong pointers, sizes and owners are told apart and change nothing (W1-13);
+// of all its pages, again and again (W1-04); the largest block that could be
+// had is named; wrong pointers, sizes and owners are told apart and change nothing (W1-13);
 // of two threads that give a block back one does; a block can lose its tail; data can go and come back; hints spare looks.
 #include <gtest/gtest.h>
 
@@ -13,6 +14,7 @@
 #include <memory>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 import strata.mem;
@@ -82,6 +84,26 @@ TEST(FragmentMap, KeepsSmallBlocksWithinAPageAndStartsLargeOnesAtOne) {
       ASSERT_EQ(r.map.put(p, n, 0), fragment_fault::none);
     }
     EXPECT_EQ(r.map.check(), nullptr);
+  }
+}
+
+TEST(FragmentMap, NamesTheLargestBlockThatCouldBeHad) {
+  const std::uint64_t seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 50; ++round) {
+    region r(8);
+    std::vector<std::pair<void*, std::size_t>> blocks;
+    for (int i = 0; i < 12; ++i) {
+      const std::size_t n = 1 + random() % 60;
+      if (void* const p = r.take(n); p != nullptr) blocks.emplace_back(p, n);
+    }
+    for (std::size_t i = 0; i < blocks.size(); i += 2) {
+      EXPECT_EQ(r.map.put(blocks[i].first, blocks[i].second, 0), fragment_fault::none);
+    }
+    const std::size_t longest = r.map.longest_free();
+    EXPECT_EQ(r.take(longest + 1), nullptr);
+    EXPECT_NE(r.take(longest), nullptr);
   }
 }
 

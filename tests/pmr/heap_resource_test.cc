@@ -190,8 +190,8 @@ TEST_F(HeapResource, CheckFindsAnOverrun) {
 TEST_F(HeapResource, ReportsMisuseAndStaysAsItWas) {
   set_misuse_handler(remember);
   reports.clear();
-  heap_resource memory(&upstream, {.name = "orders"});
-  heap_resource other(&upstream, {.name = "other"});
+  heap_resource memory(&upstream, {.name = "orders", .checks = true});
+  heap_resource other(&upstream, {.name = "other", .checks = true});
   auto* const p = static_cast<std::byte*>(memory.allocate(64));
   std::memset(p, 0, 64);
   void* const q = memory.allocate(64);
@@ -214,6 +214,41 @@ TEST_F(HeapResource, ReportsMisuseAndStaysAsItWas) {
   expect_sums(memory);
   memory.deallocate(p, 64);
   EXPECT_EQ(reports.size(), 3U);
+}
+
+TEST_F(HeapResource, LooksAtSmallBlocksAFewDeallocationsLater) {
+  set_misuse_handler(remember);
+  reports.clear();
+  {
+    heap_resource memory(&upstream, {.name = "later"});
+    std::vector<void*> blocks;
+    for (int i = 0; i < 10; ++i) blocks.push_back(memory.allocate(64));
+    memory.deallocate(blocks[0], 64);
+    memory.deallocate(blocks[0], 64);
+    EXPECT_TRUE(reports.empty());
+    for (std::size_t i = 1; i < 6; ++i) memory.deallocate(blocks[i], 64);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_STREQ(reports[0].layer, "later");
+    EXPECT_STREQ(reports[0].sentence, "the block is free already");
+    EXPECT_EQ(reports[0].pointer, blocks[0]);
+    EXPECT_EQ(reports[0].bytes, 64U);
+    EXPECT_EQ(memory.stats().live, 4 * 64U);
+    expect_sums(memory);
+
+    memory.deallocate(blocks[6], 64);
+    memory.deallocate(blocks[6], 64);
+    EXPECT_EQ(memory.stats().live, 3 * 64U) << "who asks gets what is so";
+    EXPECT_FALSE(memory.holds(blocks[6]));
+    EXPECT_EQ(reports.size(), 1U);
+    memory.deallocate(blocks[7], 64);
+    EXPECT_EQ(reports.size(), 1U) << "nothing was due";
+    (void)memory.allocate(100'000);
+    ASSERT_EQ(reports.size(), 2U);
+    EXPECT_EQ(reports[1].pointer, blocks[6]);
+    memory.deallocate(blocks[8], 64);
+    memory.deallocate(blocks[8], 64);
+  }
+  ASSERT_EQ(reports.size(), 3U) << "at the end, at the latest";
 }
 
 TEST_F(HeapResource, ReportsLiveBlocksAtTheEndOnlyWhenAskedTo) {
@@ -286,7 +321,7 @@ TEST_F(HeapResource, PutsBlocksAtAnyResidueWithinAnySpan) {
       EXPECT_EQ(at % w.align, residue);
     }
     if (w.span != 0 && w.bytes != 0) EXPECT_EQ(at / w.span, (at + w.bytes - 1) / w.span);
-    EXPECT_TRUE(memory.owns(p));
+    EXPECT_TRUE(memory.holds(p));
     blocks.emplace_back(p, w.bytes);
     expect_sums(memory);
   }
@@ -457,22 +492,22 @@ TEST_F(HeapResource, MakesRoomUnderMaxBytesByGivingEmptyArenasBack) {
 }
 
 TEST_F(HeapResource, TellsForeignPointersWithoutReadingThem) {
-  heap_resource memory(&upstream);
+  heap_resource memory(&upstream, {.checks = true});
   void* const p = memory.allocate(100);
   for (const std::uintptr_t foreign : {std::uintptr_t{16}, std::uintptr_t{0xdead'0000}, UINTPTR_MAX - 15}) {
     const void* const nowhere = reinterpret_cast<const void*>(foreign);
-    EXPECT_FALSE(memory.owns(nowhere));
+    EXPECT_FALSE(memory.holds(nowhere));
     EXPECT_TRUE(memory.check(nowhere).found());
   }
   set_misuse_handler(remember);
   reports.clear();
   memory.deallocate(reinterpret_cast<void*>(std::uintptr_t{0xdead'0000}), 8);
   EXPECT_EQ(reports.size(), 1U);
-  EXPECT_TRUE(memory.owns(p));
+  EXPECT_TRUE(memory.holds(p));
   EXPECT_FALSE(memory.check(p).found());
   EXPECT_FALSE(memory.check(nullptr).found());
   memory.deallocate(p, 100);
-  EXPECT_FALSE(memory.owns(p));
+  EXPECT_FALSE(memory.holds(p));
 }
 
 struct told : std::runtime_error {
@@ -489,7 +524,7 @@ struct panicking {
 TEST_F(HeapResource, IsMarkedWhenPanicThrowsForDamage) {
   panicking program;
   heap_resource memory(static_cast<std::pmr::memory_resource*>(&upstream),
-                       shared_heap{.panic = &panicking::panic, .argument = &program});
+                       shared_heap{.checks = true, .panic = &panicking::panic, .argument = &program});
   program.memory = &memory;
   auto* const p = static_cast<unsigned char*>(memory.allocate(40));
   auto* const q = static_cast<unsigned char*>(memory.allocate(40));
@@ -561,7 +596,7 @@ TEST_F(HeapResource, IsSharedByManyThreads) {
 using HeapResourceDeathTest = HeapResource;
 
 TEST_F(HeapResourceDeathTest, DoubleDeallocationPrintsASentenceAndAborts) {
-  heap_resource memory(&upstream, {.name = "orders"});
+  heap_resource memory(&upstream, {.name = "orders", .checks = true});
   void* const p = memory.allocate(64);
   memory.deallocate(p, 64);
   EXPECT_DEATH(memory.deallocate(p, 64),
