@@ -88,7 +88,7 @@ class drawing {
     // A label at every second row is enough, and at the first.
     for (std::uint64_t r = 0; r < rows; r += 2) {
       absl::StrAppendFormat(&text, "<text x=\"%.0f\" y=\"%.1f\">%s</text>\n", size_.margin - 8,
-                            y(r) + size_.height - 2.5, r == 0 ? "0" : "+" + for_people(r * size_.row));
+                            y(r) + size_.height - 2.5, label(r));
     }
     text += rects_;
     for (std::size_t i = 0; i < parts; ++i) {
@@ -103,6 +103,14 @@ class drawing {
   [[nodiscard]] double x(std::uint64_t at) const { return size_.margin + length((at - arena_.start) % size_.row); }
   [[nodiscard]] double y(std::uint64_t r) const { return static_cast<double>(r) * size_.pitch + 1; }
   [[nodiscard]] double length(std::uint64_t bytes) const { return static_cast<double>(bytes) * scale_; }
+
+  /// How far a row begins from the arena's start: whole units, mostly.
+  [[nodiscard]] std::string label(std::uint64_t r) const {
+    if (r == 0) return "0";
+    std::string text = "+" + for_people(r * size_.row);
+    if (const std::size_t at = text.find(".0 "); at != std::string::npos) text.erase(at, 2);
+    return text;
+  }
 
   void draw_block(const extent& e, std::uint64_t begin, std::uint64_t end) {
     ++drawn_;

@@ -76,7 +76,10 @@ void append_legend(std::string& text, const mix& all) {
                           meaning(what), class_of(what), name_of(what), for_people(all[what]),
                           percent(all[what], all.total()));
   }
-  text += "<li title=\"neighbours that are free, as one\"><i class=\"run\"></i>largest free run</li>\n</ul>\n";
+  if (all[part::free] + all[part::kept] != 0) {
+    text += "<li title=\"neighbours that are free, as one\"><i class=\"run\"></i>largest free run</li>\n";
+  }
+  text += "</ul>\n";
 }
 
 void append_tiles(std::string& text, const heap_dump& dump, const heap_figures& figures, std::size_t run_arena) {
@@ -90,8 +93,7 @@ void append_tiles(std::string& text, const heap_dump& dump, const heap_figures& 
   append_tile(text, "largest free run", for_people(figures.largest.bytes),
               figures.free_runs == 0 ? std::string("nothing is free")
                                      : absl::StrFormat("in <a href=\"#a%d\">arena %d</a>", run_arena, run_arena));
-  append_tile(text, "fragmentation", absl::StrFormat("%.2f", figures.fragmentation()),
-              "1 − largest ÷ all that is free");
+  append_tile(text, "fragmentation", absl::StrFormat("%.2f", figures.fragmentation()), "1 − largest ÷ free");
   append_tile(text, "slack", absl::StrFormat("%.1f %%", percent(all[part::slack], all.total())),
               for_people(all[part::slack]));
   append_tile(text, "overhead", absl::StrFormat("%.1f %%", percent(all[part::overhead], all.total())),

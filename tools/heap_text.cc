@@ -42,18 +42,38 @@ char plain(const mix& cell) {
   return in_use && cell[most] < cell.total() - cell.total() / 4 ? kMixed : look_of(most).plain;
 }
 
-/// How high a cell is filled is how much of it is in use; behind that, most of the rest.
-void append_coloured(std::string& line, const mix& cell) {
-  constexpr std::string_view heights[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-  const std::uint64_t in_use = cell[part::used] + cell[part::movable];
-  const double share = static_cast<double>(in_use) / static_cast<double>(std::max<std::uint64_t>(cell.total(), 1));
-  mix rest = cell;
-  rest.bytes[static_cast<std::size_t>(part::used)] = rest.bytes[static_cast<std::size_t>(part::movable)] = 0;
-  const part front = cell[part::movable] > cell[part::used] ? part::movable : part::used;
-  const part behind = rest.total() == 0 ? front : rest.largest();
-  absl::StrAppendFormat(&line, "\033[38;5;%d;48;5;%dm%s", look_of(front).colour, look_of(behind).colour,
-                        heights[static_cast<std::size_t>(share * 8 + 0.5)]);
-}
+/// A character in colours, which are named only where they change.
+class painter {
+ public:
+  explicit painter(std::string& text) : text_(text) {}
+
+  /// How high a cell is filled is how much of it is in use; behind that, most of the rest.
+  void append(const mix& cell) {
+    constexpr std::string_view heights[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    const std::uint64_t in_use = cell[part::used] + cell[part::movable];
+    const double share = static_cast<double>(in_use) / static_cast<double>(std::max<std::uint64_t>(cell.total(), 1));
+    mix rest = cell;
+    rest.bytes[static_cast<std::size_t>(part::used)] = rest.bytes[static_cast<std::size_t>(part::movable)] = 0;
+    const part front = cell[part::movable] > cell[part::used] ? part::movable : part::used;
+    const part behind = rest.total() == 0 ? front : rest.largest();
+    const int colours[] = {look_of(front).colour, look_of(behind).colour};
+    if (colours[0] != front_ || colours[1] != behind_) {
+      absl::StrAppendFormat(&text_, "\033[38;5;%d;48;5;%dm", colours[0], colours[1]);
+    }
+    front_ = colours[0];
+    behind_ = colours[1];
+    text_ += heights[static_cast<std::size_t>(share * 8 + 0.5)];
+  }
+
+  void end() {
+    text_ += "\033[0m";
+    front_ = behind_ = -1;
+  }
+
+ private:
+  std::string& text_;
+  int front_ = -1, behind_ = -1;
+};
 
 /// Words side by side, in lines no longer than `columns`.
 std::string wrapped(const std::vector<std::string>& entries, const std::vector<std::size_t>& widths,
@@ -90,20 +110,23 @@ std::string legend(const mix& all, std::size_t columns, bool colour) {
 void append_arena(std::string& text, const dumped_arena& arena, std::uint64_t cell_bytes, std::size_t columns,
                   bool colour) {
   const std::vector<mix> cells = cells_of(arena, cell_bytes);
+  painter paint(text);
   for (std::size_t i = 0; i < cells.size(); ++i) {
     if (i % columns == 0) {
-      if (i != 0) text += colour ? "\033[0m\n" : "\n";
       const std::string label =
           i == 0 ? absl::StrFormat("0x%x", arena.start) : absl::StrFormat("+%s", for_people(i * cell_bytes));
       absl::StrAppendFormat(&text, "%*s ", i == 0 ? -14 : 14, label);
     }
     if (colour) {
-      append_coloured(text, cells[i]);
+      paint.append(cells[i]);
     } else {
       text += plain(cells[i]);
     }
+    if (i % columns == columns - 1 || i == cells.size() - 1) {
+      if (colour) paint.end();
+      text += '\n';
+    }
   }
-  text += colour ? "\033[0m\n" : "\n";
 }
 
 }  // namespace
