@@ -47,7 +47,7 @@ class drawing {
       const std::uint64_t left = size_.row - (at - arena_.start) % size_.row;
       const std::uint64_t end = at + std::min(left, e.end() - at);
       if (pending_.end != pending_.begin && row(pending_.begin) != row(at)) flush();
-      if (length(end - at) >= size_.block) {
+      if (length(e.bytes) >= size_.block) {
         flush();
         draw_block(e, at, end);
       } else {
@@ -116,7 +116,7 @@ class drawing {
     ++drawn_;
     const double width = length(end - begin);
     const double gap = end == e.end() && width > 3 ? kGap : 0;
-    const std::array<piece, 3> pieces = pieces_of(e);
+    const std::array<piece, 4> pieces = pieces_of(e);
     const part body = e.block == nullptr ? part::overhead : pieces[1].what;
     absl::StrAppendFormat(&rects_, "<rect class=\"%c\" x=\"%.1f\" y=\"%.0f\" width=\"%.1f\" height=\"%.0f\" data-b=\"",
                           class_of(body), x(begin), y(row(begin)), width - gap, size_.height);

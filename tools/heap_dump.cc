@@ -29,7 +29,7 @@ block_state state_of(std::string_view word) noexcept {
                                     : static_cast<block_state>(std::distance(std::begin(kStates), found));
 }
 
-/// What a block of this state keeps for itself, in front of what was asked for.
+/// What a block of this state keeps for itself.
 std::uint64_t bookkeeping(block_state state) noexcept {
   return state == block_state::movable ? 24 : dumped_block::word;
 }

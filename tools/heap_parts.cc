@@ -19,7 +19,7 @@ namespace {
 constexpr std::string_view kParts[] = {"used", "movable", "slack", "overhead", "kept", "free", "other"};
 static_assert(std::size(kParts) == parts);
 
-/// What stands in front of a movable block's bytes, beside its word.
+/// What stands at the end of a movable block: who is told when it moves.
 constexpr std::uint64_t kMovableOverhead = 16;
 
 part part_of(block_state state) noexcept {
@@ -50,17 +50,17 @@ part mix::largest() const noexcept {
   return static_cast<part>(std::distance(bytes.begin(), std::max_element(bytes.begin(), bytes.end())));
 }
 
-std::array<piece, 3> pieces_of(const extent& e) noexcept {
+std::array<piece, 4> pieces_of(const extent& e) noexcept {
   if (e.block == nullptr) return {{{part::overhead, e.begin, e.end()}}};
   const bool handed_out = e.block->state == block_state::used || e.block->state == block_state::movable;
-  std::uint64_t own = dumped_block::word;
-  if (e.block->state == block_state::movable) own += kMovableOverhead;
-  own = std::min(own, e.bytes);
-  const std::uint64_t asked = handed_out ? std::min(e.block->asked, e.bytes - own) : e.bytes - own;
-  const std::uint64_t body = e.begin + own;
+  const std::uint64_t body = e.begin + std::min(dumped_block::word, e.bytes);
+  const std::uint64_t room = e.end() - body;
+  const std::uint64_t behind = e.block->state == block_state::movable ? std::min(kMovableOverhead, room) : 0;
+  const std::uint64_t asked = handed_out ? std::min(e.block->asked, room - behind) : room;
   return {{{part::overhead, e.begin, body},
            {part_of(e.block->state), body, body + asked},
-           {part::slack, body + asked, e.end()}}};
+           {part::slack, body + asked, e.end() - behind},
+           {part::overhead, e.end() - behind, e.end()}}};
 }
 
 std::uint64_t heap_figures::all_blocks() const noexcept {

@@ -47,13 +47,13 @@ struct extent {
   [[nodiscard]] inline std::uint64_t end() const noexcept { return begin + bytes; }
 };
 
-/// What an extent is made of, in address order: its own overhead, what was asked for, slack.
+/// What an extent is made of, in address order: its word, what was asked for, slack, what a movable block has behind.
 struct piece {
   part what = part::other;
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
 };
-[[nodiscard]] std::array<piece, 3> pieces_of(const extent& e) noexcept;
+[[nodiscard]] std::array<piece, 4> pieces_of(const extent& e) noexcept;
 
 /// Shows an arena's extents, which cover it, in address order.
 template <class Visitor>

@@ -29,7 +29,7 @@ for (const [key, selector] of Object.entries(%s)) {
 
 def opened(text):
     """The page as the browser has it when its scripts have run, and what they said on the console."""
-    with tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR")) as folder:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # below TEST_TMPDIR the names of its sockets would be too long
         path = pathlib.Path(folder, "page.html")
         path.write_text(text, encoding="utf-8")
         answer = subprocess.run([BROWSER, *FLAGS, "--user-data-dir=%s/profile" % folder, path.as_uri()], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
