@@ -22,8 +22,8 @@ import strata.mem;
 /// Upstream       borrowed, never null, outlives this object
 /// Owns           its arenas, until trim(), release() or destruction
 /// Thread safety  one thread at a time; put synchronized{} above it to share
-/// Alignment      any power of two up to 2^46
-/// Size           up to 2^46 bytes; zero takes a smallest block
+/// Alignment      any power of two up to 2^45
+/// Size           up to 2^45 bytes; zero takes a smallest block
 /// Complexity     O(1), whatever the sequence of sizes; check() and walk() O(blocks)
 /// Overhead       8 bytes a block, rounding to the quantum (16), 32 bytes an arena
 /// Throws         what upstream throws, or allocation_error for what cannot be and beyond max_bytes; nothing has
@@ -57,6 +57,8 @@ struct heap {
   std::size_t keep_empty = std::size_t{1} << 20;  ///< bytes; empty arenas kept back from upstream (see hysteresis)
   std::size_t quantum = 16;            ///< bytes; block sizes are multiples of it; a power of two, at least 16
   std::size_t min_block = 32;          ///< bytes; smallest block, its header included; at least 32
+  std::size_t keep_freed = 1024;       ///< bytes; freed blocks up to this may wait for a request of their size before
+                                       ///< they are joined with their neighbours; 0: none, at most 1024
   bool live_at_end_is_misuse = false;  ///< report blocks that are alive at destruction
 
   /// Bytes of empty arenas that may be kept when `held` are held.
@@ -84,7 +86,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream>> {
       : base(options.name, upstream),
         upstream_(upstream),
         options_(options),
-        heap_({.quantum = options.quantum, .min_block = options.min_block}) {}
+        heap_({.quantum = options.quantum, .min_block = options.min_block, .keep = options.keep_freed}) {}
 
   ~heap_resource() override {
     if (options_.live_at_end_is_misuse && ledger_.blocks() != 0) {
@@ -130,7 +132,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream>> {
   }
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
-    const auto [fault, emptied] = heap_.deallocate(p);
+    const auto [fault, emptied] = heap_.deallocate(p, bytes);
     if (fault != mem::heap_fault::none) [[unlikely]] {
       return report_misuse({this->name(), mem::describe(fault), p, bytes, alignment});
     }
@@ -160,7 +162,7 @@ statistics heap_resource<Upstream>::stats() const noexcept {
   const mem::heap_counters& c = heap_.counters();
   statistics figures = ledger_.figures();
   figures.upstream = c.regions;
-  figures.kept = c.free;
+  figures.kept = c.free + c.kept;
   figures.overhead = c.used - figures.live + c.fences;
   return figures;
 }
@@ -213,6 +215,7 @@ void* heap_resource<Upstream>::allocate_from_new_arena(std::size_t bytes, std::s
 template <class Upstream>
 std::size_t heap_resource<Upstream>::trim() noexcept {
   const std::size_t held = heap_.counters().regions;
+  heap_.join_kept();
   while (mem::region* const arena = heap_.empty_region()) give_back(arena);
   return held - heap_.counters().regions;
 }
