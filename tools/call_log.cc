@@ -53,17 +53,19 @@ bool take(std::string_view word, call& into, unsigned& seen) noexcept {
   return true;
 }
 
-/// What a line must say to be of use.
+/// What a line must say to be of use. A pointer that is not there is null.
 unsigned needed(const call& c) noexcept {
+  const bool begins = c.end == ending::none;
+  if (!begins && c.end != ending::done) return 0;
   switch (c.what) {
     case verb::allocate:
-      return c.end == ending::none ? kBytes : c.end == ending::done ? kPointer | kBytes : 0U;
+      return begins ? kBytes : kPointer | kBytes;
     case verb::deallocate:
-      return c.end == ending::none || c.end == ending::done ? kPointer : 0U;
+      return begins ? kBytes : kPointer;
     case verb::reallocate:
-      return c.end == ending::none ? kPointer | kTo : c.end == ending::done ? kPointer | kFrom | kBytes : 0U;
+      return begins ? kTo : kPointer | kBytes;
     case verb::release:
-      return 0;
+      break;
   }
   return 0;
 }

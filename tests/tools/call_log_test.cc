@@ -40,6 +40,14 @@ TEST(CallLog, ReadsHowACallEnds) {
   EXPECT_EQ(tools::read_log_line("d 1 end release").call.end, tools::ending::done);
 }
 
+TEST(CallLog, TakesAPointerThatIsNotThereForNull) {
+  EXPECT_EQ(tools::read_log_line("d 1 begin deallocate bytes=0 alignment=8 thread=1").is, kind::call);
+  EXPECT_EQ(tools::read_log_line("d 1 begin reallocate bytes=0 to=8 alignment=8 thread=1").is, kind::call);
+  const tools::log_line end = tools::read_log_line("d 1 end reallocate pointer=0xa0 bytes=8 alignment=8 thread=1");
+  EXPECT_EQ(end.is, kind::call);
+  EXPECT_EQ(end.call.from, 0U);
+}
+
 TEST(CallLog, ReadsHeadersAndFrames) {
   EXPECT_EQ(tools::read_log_line("strata-log 1 d").is, kind::header);
   EXPECT_EQ(tools::read_log_line("strata-log 1 d").call.layer, "d");
@@ -61,8 +69,8 @@ TEST(CallLog, NoticesDamage) {
   for (const std::string_view line :
        {"d 1 begin", "d 1 end", "d 1 begin reserve bytes=8", "d 1 begin allocate", "d 1 begin allocate bytes=",
         "d 1 begin allocate bytes=6x", "d 1 end allocate bytes=8", "d 1 end allocate pointer=a0 bytes=8",
-        "d 1 begin deallocate bytes=8", "d 1 end deallocate", "d 1 begin reallocate pointer=0xa0 bytes=8",
-        "d 1 end reallocate pointer=0xa0 bytes=8", "d 1 begin allocate bytes=99999999999999999999"}) {
+        "d 1 begin deallocate", "d 1 end deallocate", "d 1 begin reallocate pointer=0xa0 bytes=8",
+        "d 1 end reallocate pointer=0xa0", "d 1 begin allocate bytes=99999999999999999999"}) {
     EXPECT_EQ(tools::read_log_line(line).is, kind::damaged) << line;
     EXPECT_EQ(tools::read_log_line(line).call.layer, "d") << line;
   }
