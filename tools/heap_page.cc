@@ -105,8 +105,8 @@ void append_arena(std::string& text, const dumped_arena& arena, std::size_t numb
                   const drawing_size& size) {
   const heap_figures figures = figures_of(arena);
   absl::StrAppendFormat(&text,
-                        "<section class=\"arena\" id=\"a%d\">\n<h3>Arena %d <code>0x%x</code></h3>\n<p>%s, %s; %s in "
-                        "use, %s free in %s</p>\n",
+                        "<section class=\"arena\" id=\"a%d\">\n<h3>Arena %d <code>0x%x</code><span>%s, %s; "
+                        "%s in use, %s free in %s</span></h3>\n",
                         number, number, arena.start, for_people(arena.bytes), counted(figures.all_blocks(), "block"),
                         for_people(figures.by_part[part::used] + figures.by_part[part::movable]),
                         for_people(figures.free_bytes), counted(figures.free_runs, "run"));

@@ -27,10 +27,10 @@ h1 { font-size: 26px; margin: 0; letter-spacing: -0.01em; }
 header p { margin: 0; color: var(--soft); overflow-wrap: anywhere; }
 h2 { font-size: 19px; margin: 18px 0 10px; }
 h2 em { font-style: normal; color: var(--u); }
-h3 { font-size: 15px; margin: 0; }
-h3 code { font-weight: normal; color: var(--soft); margin-left: 8px; font-size: 13px; }
-.arena { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px 18px 10px; margin: 16px 0; }
-.arena p { margin: 2px 0 10px; color: var(--soft); font-size: 13px; }
+h3 { display: flex; align-items: baseline; gap: 4px 14px; flex-wrap: wrap; font-size: 15px; margin: 0 0 7px; }
+h3 code, h3 span { font-weight: normal; color: var(--soft); font-size: 13px; }
+h3 span { margin-left: auto; }
+.arena { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 10px 18px 7px; margin: 14px 0; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 10px; margin: 0 0 14px; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 9px 14px; }
 .tile dt { color: var(--soft); font-size: 12px; }
@@ -38,7 +38,7 @@ h3 code { font-weight: normal; color: var(--soft); margin-left: 8px; font-size: 
 .tile small { color: var(--soft); font-size: 11.5px; }
 a { color: inherit; }
 .bar { display: flex; height: 12px; border-radius: 6px; overflow: hidden; background: var(--f); }
-.arena .bar { height: 5px; border-radius: 3px; margin-bottom: 12px; }
+.arena .bar { height: 4px; border-radius: 2px; margin-bottom: 9px; }
 .bar i { height: 100%; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 22px; list-style: none; margin: 10px 0 0; padding: 0; font-size: 13px; }
 .legend li { cursor: default; }
