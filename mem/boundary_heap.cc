@@ -99,6 +99,7 @@ boundary_heap::freed boundary_heap::deallocate(void* p) noexcept {
 
 boundary_heap::freed boundary_heap::take_back(block* b) noexcept {
   const std::size_t size = b->size();
+  if (b->is_movable()) --movable_blocks_;
   if (kept_.has_room(size)) return {heap_fault::none, keep(b, size)};
   counters_.used -= size;
   --counters_.used_blocks;
@@ -189,6 +190,12 @@ void boundary_heap::note(block* b, std::size_t bytes) noexcept {
 std::size_t boundary_heap::usable_size(const void* p) noexcept {
   const block* const b = block_at(p);
   return b->capacity() - b->own_use();
+}
+
+std::size_t boundary_heap::room_at(const void* p) noexcept {
+  const block* const b = block_at(p);
+  const block* const above = b->above();
+  return usable_size(p) + (above->is_free() ? above->size() : 0);
 }
 
 std::size_t boundary_heap::take_slack(void* p) noexcept {
@@ -314,6 +321,7 @@ region* boundary_heap::clear() noexcept {
   index_.clear();
   kept_.clear();
   join_below_ = 0;
+  movable_blocks_ = 0;
   empty_ = in_use_ = regions_ = nullptr;
   cursor_ = nullptr;
   counters_ = {};
@@ -344,6 +352,22 @@ heap_report boundary_heap::check() const noexcept {
                     seen.free == counted.free && seen.fences == counted.fences && seen.empty == counted.empty &&
                     seen.used_blocks == counted.used_blocks && seen.free_blocks == counted.free_blocks;
   return {same ? heap_fault::none : heap_fault::bad_count, this};
+}
+
+heap_report boundary_heap::check(const void* p) const noexcept {
+  if (const heap_fault fault = inspect(p); fault != heap_fault::none) return {fault, p};
+  const block* const b = block_at(p);
+  const region* const r = find_region(p);
+  if (b->size() > address(r) + r->bytes - address(b) - block::overhead) return {heap_fault::not_a_block, p};
+  if (const heap_fault fault = check_used(b); fault != heap_fault::none) return {fault, p};
+  const block* const above = b->above();
+  if (!above->is_sealed(key_)) return {heap_fault::not_a_block, above->payload()};
+  if (!above->is_prev_used()) return {heap_fault::bad_neighbour, p};
+  if (b->is_prev_used()) return {};
+  const bool has_room = b->size_below() <= address(b) - address(r->first_block()) && b->size_below() != 0;
+  const block* const below = has_room ? at<block>(b, -static_cast<std::ptrdiff_t>(b->size_below())) : nullptr;
+  if (below == nullptr || !below->is_sealed(key_) || below->size() != b->size_below()) return {heap_fault::bad_end, p};
+  return {below->is_free() ? heap_fault::none : heap_fault::bad_neighbour, p};
 }
 
 void boundary_heap::walk(absl::FunctionRef<void(const heap_block&)> visitor) const {

@@ -25,9 +25,13 @@ import :placed_block;
 /// still used, and the next request of its size gets it as it is. Kept blocks become free when a request finds no other,
 /// when use has fallen by a quarter (then nothing is kept that could hold a region back for long), and by join_kept().
 ///
-/// Every operation is O(1) but check() and walk(), whatever the sequence of sizes: the kept blocks that one of them may
-/// have to join are a thousand at most. Nothing throws, allocates or locks; one thread at a time. Over-aligned blocks
-/// are cut out of a free block: what lies in front of them stays free.
+/// Regions are kept in a tree by address (:address_tree). Blocks at other places than multiples of a power of two are
+/// made by :heap_placer, blocks that may be moved, and moves, by :heap_mover.
+///
+/// Every operation on blocks is O(1), whatever the sequence of sizes: the kept blocks that one of them may have to join
+/// are a thousand at most. add(), remove() and inspect() are O(log regions), check() and walk() O(blocks). Nothing throws,
+/// allocates or locks; one thread at a time. Over-aligned blocks are cut out of a free block: what lies in front of them
+/// stays free.
 export namespace strata::mem {
 
 enum class heap_fault : std::uint8_t {
@@ -150,6 +154,9 @@ class boundary_heap {
   /// Bytes that may be used at `p`, at least what was asked for. Pre: `p` is a used block.
   [[nodiscard]] static std::size_t usable_size(const void* p) noexcept;
 
+  /// The most that resize() could make of it. Pre: `p` is a used block.
+  [[nodiscard]] static std::size_t room_at(const void* p) noexcept;
+
   /// Makes all of usable_size() count as asked for, and returns it. Pre: `p` is a used block.
   std::size_t take_slack(void* p) noexcept;
 
@@ -198,8 +205,13 @@ class boundary_heap {
     return all;
   }
 
+  [[nodiscard]] inline std::size_t movable_blocks() const noexcept { return movable_blocks_; }
+
   /// Verifies every block, every list, the tree and every counter. O(blocks × log regions). Reads only.
   [[nodiscard]] heap_report check() const noexcept;
+
+  /// Verifies the used block at `p`, which may be anything, and what its neighbours say of it. O(log regions). Reads only.
+  [[nodiscard]] heap_report check(const void* p) const noexcept;
 
   /// Shows every block in address order. The visitor must not change the heap.
   void walk(absl::FunctionRef<void(const heap_block&)> visitor) const;
@@ -266,8 +278,9 @@ class boundary_heap {
   std::uintptr_t lowest_ = 0;   ///< start of the lowest region
   std::size_t extent_ = 0;      ///< bytes from there to the end of the highest; 0 without regions
   block* cursor_ = nullptr;     ///< where a compaction that is under way goes on, or an end; null when there is none
-  bool loosened_ = false;       ///< a block became free since the last compaction began
-  heap_counters counters_;      ///< kept and kept_blocks are not counted here: they follow
+  std::size_t movable_blocks_ = 0;  ///< used ones that may be moved
+  bool loosened_ = false;           ///< a block became free since the last compaction began
+  heap_counters counters_;          ///< kept and kept_blocks are not counted here: they follow
   free_index index_;
 };
 

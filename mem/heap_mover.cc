@@ -16,20 +16,13 @@ import :heap_mover;
 
 namespace strata::mem {
 
-namespace {
-
-std::size_t alignment_of(const block* movable) noexcept {
-  return std::size_t{1} << (movable->note()->asked >> block::log_shift);
-}
-
-}  // namespace
-
 void* heap_mover::allocate(std::size_t bytes, std::size_t alignment, void* owner) noexcept {
   if (bytes > boundary_heap::max_bytes - sizeof(block::owner_note)) return nullptr;
   void* const p = heap_.allocate(bytes + sizeof(block::owner_note), alignment);
   if (p == nullptr) return nullptr;
   block* const b = block::of(p);
   b->write(b->size(), (b->word & block::flags & ~block::slacked) | block::movable, heap_.key_);
+  ++heap_.movable_blocks_;
   *b->note() = {owner, bytes | std::uint64_t{log2_floor(std::max(alignment, block::unit))} << block::log_shift};
   return p;
 }
@@ -41,7 +34,7 @@ void* heap_mover::grow(void* p, std::size_t bytes, std::size_t alignment) noexce
   if (!is_aligned(p, block::unit) || b->is_prev_used()) return nullptr;
 
   const bool movable = b->is_movable();
-  if (movable) alignment = std::max(alignment, alignment_of(b));
+  if (movable) alignment = std::max(alignment, heap_mover::alignment(p));
   alignment = std::min(alignment, std::size_t{1} << std::countr_zero(address(p)));
   block* const gap = b->below();
   block* const to = target(gap, alignment);
@@ -95,7 +88,7 @@ heap_step heap_mover::step(heap_move& move) noexcept {
     block* const below = b;
     b = below->above();
     if (!below->is_free() || !b->is_movable()) continue;
-    block* const to = target(below, alignment_of(b));
+    block* const to = target(below, alignment(b->payload()));
     if (address(to) >= address(b)) continue;
     const block::owner_note note = *b->note();
     move = {b->payload(), to->payload(), b->asked(), note.owner};

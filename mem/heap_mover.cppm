@@ -7,6 +7,7 @@ export module strata.mem:heap_mover;
 
 import :block;
 import :boundary_heap;
+import :placed_block;
 
 /// Blocks of a boundary_heap that change their address: those that grow into free memory below them, and movable ones,
 /// which a compaction packs towards the start of their region.
@@ -47,6 +48,15 @@ class heap_mover {
 
   /// Pre: `p` is a movable block.
   inline void set_owner(void* p, void* owner) noexcept { block::of(p)->note()->owner = owner; }
+  /// Bytes of a movable block that are not its caller's.
+  static constexpr std::size_t own_bytes = sizeof(block::owner_note);
+
+  /// Pre: `p` is a used block.
+  [[nodiscard]] static inline bool is_movable(const void* p) noexcept { return block_at(p)->is_movable(); }
+  /// Of which moves keep it a multiple. Pre: `p` is a movable block.
+  [[nodiscard]] static inline std::size_t alignment(const void* p) noexcept {
+    return std::size_t{1} << (block::of(p)->note()->asked >> block::log_shift);
+  }
   [[nodiscard]] static inline void* owner(const void* p) noexcept { return block::of(p)->note()->owner; }
 
   /// Makes the block at `p` hold `bytes`: where it is, with what is free above it, with what is free below, or with both,

@@ -39,6 +39,7 @@ class ledger {
 
   [[nodiscard]] inline std::size_t live() const noexcept { return live_; }
   [[nodiscard]] inline std::size_t blocks() const noexcept { return allocations_ - deallocations_; }
+  [[nodiscard]] inline std::size_t deallocations() const noexcept { return deallocations_; }
 
   /// The figures counted here; the caller adds upstream, kept and overhead.
   [[nodiscard]] inline statistics figures() const noexcept {

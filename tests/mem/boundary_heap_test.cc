@@ -362,6 +362,33 @@ TEST_F(AdjacentRegions, AreAskedForTheOneAboveFirstAndStayApartWhenTheAnswerIsNo
   EXPECT_EQ(heap->counters().fences, 2 * boundary_heap::region_overhead);
 }
 
+TEST_F(BoundaryHeap, CheckOfOneBlockFindsWhatWasOverwrittenAtAndBesideIt) {
+  add(1 << 12);
+  auto* const a = static_cast<std::byte*>(heap->allocate(104, 1));
+  auto* const b = static_cast<std::byte*>(heap->allocate(100, 1));
+  auto* const c = static_cast<std::byte*>(heap->allocate(104, 1));
+  EXPECT_EQ(heap->check(b).fault, heap_fault::none);
+  EXPECT_EQ(heap->check(nullptr).fault, heap_fault::not_a_block);
+  EXPECT_EQ(heap->check(heap.get()).fault, heap_fault::not_a_block);
+  EXPECT_EQ(heap->check(b + 16).fault, heap_fault::not_a_block);
+
+  const auto damaged = [&](std::byte* where, const std::byte* block, heap_fault expected) {
+    const std::byte before = *where;
+    *where ^= std::byte{0x80};
+    EXPECT_EQ(heap->check(block).fault, expected);
+    *where = before;
+    EXPECT_EQ(heap->check(block).fault, heap_fault::none);
+  };
+  damaged(a - 1, a, heap_fault::not_a_block);    // its own word
+  damaged(a + 104, a, heap_fault::not_a_block);  // one byte past the end
+  damaged(b + 103, b, heap_fault::bad_end);      // how much of it is slack
+  ASSERT_EQ(heap->deallocate(b).fault, heap_fault::none);
+  EXPECT_EQ(heap->check(b).fault, heap_fault::already_free);
+  damaged(c - 16, c, heap_fault::bad_end);  // the end of free b
+  damaged(b - 8, c, heap_fault::bad_end);   // the word of free b
+  EXPECT_EQ(heap->check(a).fault, heap_fault::none);
+}
+
 // Blocks of every size and alignment come and go; the map knows where each is and what it holds.
 TEST_F(BoundaryHeap, AgreesWithAMapForRandomOperations) {
   const std::uint64_t seed = 987654321;

@@ -440,6 +440,7 @@ class Model {
       ASSERT_NE(it, by_address_.end());
       const entry& e = live_[it->second];
       ASSERT_EQ(b.asked, e.bytes);
+      ASSERT_EQ(heap_.check(b.payload).fault, heap_fault::none);
       ASSERT_EQ(b.movable, e.kind == kind::movable);
     });
     ASSERT_EQ(seen, live_.size());
