@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <cstddef>
-#include <cstdint>
 #include <cstdio>
 #include <functional>
 #include <memory_resource>
 #include <span>
-#include <string>
 #include <string_view>
-#include <vector>
 
 module index_headers:memories.impl;
 
@@ -27,37 +23,6 @@ void in_standard(const job& work) {
   work(resource, {});
 }
 
-/// A heap in the form that strata heapmap reads.
-void dump(const auto& heap, std::FILE* out) {
-  // Blocks lie side by side: where one does not begin at the end of the last, an arena begins. 32 bytes before its first
-  // block are its own, and 8 behind its last.
-  struct piece {
-    std::uintptr_t start, end;
-    std::vector<std::string> lines;
-  };
-  std::vector<piece> arenas;
-  heap.walk([&](const auto& b) {
-    const auto start = reinterpret_cast<std::uintptr_t>(b.start);
-    if (arenas.empty() || arenas.back().end != start) arenas.push_back({start, start, {}});
-    char line[96];
-    std::snprintf(line, sizeof line, "%s 0x%zx %zu %zu\n",
-                  !b.used     ? b.kept ? "kept" : "free"
-                  : b.movable ? "movable"
-                              : "used",
-                  start + 8, b.bytes, b.asked);
-    arenas.back().lines.emplace_back(line);
-    arenas.back().end += b.bytes;
-  });
-  std::size_t blocks = 0;
-  std::fprintf(out, "strata-heap 1 %s\n", heap.name());
-  for (const piece& a : arenas) {
-    std::fprintf(out, "arena 0x%zx %zu\n", a.start - 32, a.end + 8 - (a.start - 32));
-    for (const std::string& line : a.lines) std::fputs(line.c_str(), out);
-    blocks += a.lines.size();
-  }
-  std::fprintf(out, "end %zu %zu\n", arenas.size(), blocks);
-}
-
 /// In a stack of layers, source first.
 template <class... Layers>
 void in_stack(const job& work) {
@@ -68,7 +33,7 @@ void in_stack(const job& work) {
 void in_heap(const job& work) {
   sp::stack layers{sp::pages{}, sp::heap{.name = "index"}};
   work(layers, {.report = [&](std::FILE* out) { layers.write_report(out); },
-                .dump = [&](std::FILE* out) { dump(layers.get<1>(), out); }});
+                .dump = [&](std::FILE* out) { layers.get<1>().dump(out); }});
 }
 
 constexpr memory kMemories[] = {
