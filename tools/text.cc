@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include "absl/strings/str_format.h"
 
 module tools:text.impl;
 
 import :text;
+import :words;
 
 namespace tools {
 namespace {
@@ -42,10 +41,9 @@ std::size_t harmless(std::string_view text, std::size_t at) {
 std::string decoded(std::string_view name) {
   std::string result;
   for (std::size_t at = 0; at < name.size(); ++at) {
-    unsigned value = 0;
-    if (name[at] == '%' && at + 2 < name.size() &&
-        std::from_chars(name.data() + at + 1, name.data() + at + 3, value, 16).ptr == name.data() + at + 3) {
-      result += static_cast<char>(value);
+    const bool coded = name[at] == '%' && at + 2 < name.size() && digit(name[at + 1]) < 16 && digit(name[at + 2]) < 16;
+    if (coded) {
+      result += static_cast<char>(digit(name[at + 1]) * 16 + digit(name[at + 2]));
       at += 2;
     } else {
       result += name[at];

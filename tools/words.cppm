@@ -23,6 +23,9 @@ class words {
   std::string_view rest_;
 };
 
+/// The value of a hexadecimal digit; 16 for what is none.
+[[nodiscard]] unsigned digit(char c) noexcept;
+
 /// Decimal digits and nothing else, below 2^64.
 [[nodiscard]] std::optional<std::uint64_t> number(std::string_view word) noexcept;
 

@@ -60,10 +60,10 @@ TEST(Words, ALineIsItsFields) {
 TEST(Words, NumbersAreWholeOrNone) {
   EXPECT_EQ(tools::number("18446744073709551615"), UINT64_MAX);
   EXPECT_EQ(tools::address("0x7fff00"), 0x7fff00U);
-  for (const char* wrong : {"", "-1", "+1", " 1", "1x", "18446744073709551616", "0x10"}) {
+  for (const char* wrong : {"", "-1", "+1", " 1", "1x", "18446744073709551616", "0x10", "1\x85"}) {
     EXPECT_EQ(tools::number(wrong), std::nullopt) << wrong;
   }
-  for (const char* wrong : {"", "10", "0x", "0xg", "0x-1", "0x11112222333344445"}) {
+  for (const char* wrong : {"", "10", "0x", "0xg", "0x-1", "0x11112222333344445", "0x\xff"}) {
     EXPECT_EQ(tools::address(wrong), std::nullopt) << wrong;
   }
 }
