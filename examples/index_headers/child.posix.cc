@@ -5,6 +5,7 @@ module;
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -12,6 +13,7 @@ module;
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -35,11 +37,12 @@ import :memories;
 namespace index_headers {
 namespace {
 
-// The child's arguments: this word, the memory's name, the mode, the largest file's size, and then the queries. Its
+// The child's arguments: this word, the memory's name, the mode, the largest file's size, the dump, and then the queries. Its
 // standard input holds the paths, each ended by a NUL. On its standard output come lines: "progress N", "error WHY"
 // with C escapes, or one of a measurement's.
 constexpr std::string_view kChild = "measure-one-memory";
-enum argument : int { kKind = 1, kMemory, kMode, kLargest, kQueries };
+constexpr std::string_view kModes[] = {"time", "count", "dump"};  // by index_headers::mode
+enum argument : int { kKind = 1, kMemory, kMode, kLargest, kDump, kQueries };
 
 struct closer {
   void operator()(std::FILE* file) const { std::fclose(file); }
@@ -114,7 +117,10 @@ bool is_child(int argc, char** argv) { return argc >= kQueries && argv[kKind] ==
 int child_main(int argc, char** argv) {
   work_order order;
   order.where = find_memory(argv[kMemory]);
-  order.how = argv[kMode] == std::string_view("count") ? mode::counting : mode::timing;
+  const auto* const how = std::find(std::begin(kModes), std::end(kModes), argv[kMode]);
+  if (how == std::end(kModes)) return EXIT_FAILURE;
+  order.how = static_cast<mode>(how - std::begin(kModes));
+  order.dump = argv[kDump];
   if (order.where == nullptr || !absl::SimpleAtoi(argv[kLargest], &order.largest_file)) return EXIT_FAILURE;
   order.queries.assign(argv + kQueries, argv + argc);
   order.files = read_paths(stdin);
@@ -139,9 +145,12 @@ absl::StatusOr<measurement> measure_in_child(const work_order& order,
                                              const std::function<void(std::size_t)>& progress) {
   const absl::StatusOr<stream> paths = paths_file(order.files);
   if (!paths.ok()) return paths.status();
-  std::vector<std::string> arguments{"index_headers", std::string(kChild), order.where->name,
-                                     order.how == mode::counting ? "count" : "time",
-                                     std::to_string(order.largest_file)};
+  std::vector<std::string> arguments{"index_headers",
+                                     std::string(kChild),
+                                     order.where->name,
+                                     std::string(kModes[static_cast<std::size_t>(order.how)]),
+                                     std::to_string(order.largest_file),
+                                     order.dump};
   arguments.insert(arguments.end(), order.queries.begin(), order.queries.end());
   const absl::StatusOr<process> child = start(arguments, paths->get());
   if (!child.ok()) return child.status();

@@ -26,6 +26,8 @@ import index_headers;
 ABSL_FLAG(std::vector<std::string>, memory, {}, "Memories to compare, by name, separated by commas. All when empty.");
 ABSL_FLAG(std::uint32_t, max_files, 0, "Index only the first so many headers. 0 means all.");
 ABSL_FLAG(std::uint32_t, repetitions, 1, "Timed runs for each memory, taken in turns; the table shows medians.");
+ABSL_FLAG(std::string, heap_dump, "",
+          "A file for the heap of strata_heap with the index in it, from a run of its own; strata heapmap shows it.");
 ABSL_FLAG(std::vector<std::string>, query,
           std::vector<std::string>({"size_t", "errno", "unique_ptr", "memory_resource"}),
           "Identifiers to look up, separated by commas.");
@@ -142,6 +144,17 @@ bool compare(index_headers::work_order& order, index_headers::comparison& all, s
   return true;
 }
 
+/// Writes what --heap_dump wants, if it does. False, and the reason printed, when that failed.
+bool dump(index_headers::work_order& order, index_headers::progress_line& progress) {
+  order.dump = absl::GetFlag(FLAGS_heap_dump);
+  if (order.dump.empty()) return true;
+  order.where = &index_headers::heap_memory();
+  order.how = index_headers::mode::dumping;
+  if (!run(order, "dumping", progress).ok()) return false;
+  std::printf("\n%s: the heap of %s, with the index in it\n", printable(order.dump).c_str(), order.where->name);
+  return true;
+}
+
 void print(const index_headers::comparison& all) {
   const index_headers::measurement& counted = all.counted;
   std::printf("\n%s files, %s identifiers, %s places; digest %016llx in every memory\n",
@@ -195,5 +208,5 @@ int main(int argc, char** argv) {
   for (const index_headers::memory* m : *memories) all.rows.push_back({m, {}});
   if (!compare(order, all, repetitions, progress)) return EXIT_FAILURE;
   print(all);
-  return EXIT_SUCCESS;
+  return dump(order, progress) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

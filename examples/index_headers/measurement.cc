@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <memory_resource>
 #include <new>
@@ -46,7 +48,17 @@ class stopwatch {
   std::uint64_t total_ = 0;
 };
 
-std::string text_of(const reporter& report) {
+absl::Status write_dump(const speaker& memory, const std::string& path) {
+  if (!memory.dump) return absl::InternalError("this memory writes no dump");
+  std::FILE* const out = std::fopen(path.c_str(), "w");
+  if (out == nullptr) return absl::UnavailableError(absl::StrCat(path, ": ", std::strerror(errno)));
+  memory.dump(out);
+  const bool written = std::ferror(out) == 0;
+  if (std::fclose(out) != 0 || !written) return absl::UnavailableError(absl::StrCat(path, ": cannot be written"));
+  return absl::OkStatus();
+}
+
+std::string text_of(const std::function<void(std::FILE*)>& report) {
   if (!report) return {};
   char* text = nullptr;
   std::size_t size = 0;
@@ -96,7 +108,7 @@ absl::StatusOr<measurement> measure(const work_order& order, const std::function
   const std::size_t step = std::max<std::size_t>(order.files.size() / 100, 1);
   const std::uint64_t before = process_usage::resident_bytes();
 
-  const job work = [&](std::pmr::memory_resource& memory, const reporter& report) {
+  const job work = [&](std::pmr::memory_resource& memory, const speaker& about) {
     std::optional<counting_resource> counter;
     if (order.how == mode::counting) counter.emplace(&memory);
     {
@@ -118,7 +130,8 @@ absl::StatusOr<measurement> measure(const work_order& order, const std::function
       result.peak_bytes = peak > before ? peak - before : 0;
       result.build_ns = watch.total();
       ask(built, order.queries, result);
-      result.report = text_of(report);
+      result.report = text_of(about.report);
+      if (order.how == mode::dumping) failed = write_dump(about, order.dump);
       watch.resume();
     }
     if (counter) {

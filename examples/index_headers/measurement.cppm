@@ -36,19 +36,21 @@ struct measurement {
 /// What of a measurement must be the same in every memory.
 [[nodiscard]] bool same_index(const measurement& a, const measurement& b);
 
-/// `timing` leaves the memory alone; `counting` puts a counting_resource over it, and is no run to take times from.
-enum class mode { timing, counting };
+/// `timing` leaves the memory alone; `counting` puts a counting_resource over it, and `dumping` writes its heap to a
+/// file, with the index in it: these are no runs to take times from.
+enum class mode { timing, counting, dumping };
 
 struct work_order {
   const memory* where = nullptr;
   mode how = mode::timing;
   std::size_t largest_file = 0;  ///< bytes; room for reading is made before anything is measured
+  std::string dump;              ///< file to write, when dumping
   std::vector<std::string> files;
   std::vector<std::string> queries;
 };
 
 /// Does the job once, in the calling thread, and tells `progress` the number of files done, about a hundred times.
-/// Fails when a file can no longer be read, or when the memory runs out.
+/// Fails when a file can no longer be read or the dump not be written, or when the memory runs out.
 [[nodiscard]] absl::StatusOr<measurement> measure(const work_order& order,
                                                   const std::function<void(std::size_t)>& progress);
 

@@ -11,11 +11,14 @@ export module index_headers:memories;
 /// The memories that are compared: each a name and one line that builds it.
 export namespace index_headers {
 
-/// Prints how a memory stands; empty for one that has nothing to say.
-using reporter = std::function<void(std::FILE*)>;
+/// What a memory can write about itself; empty for what it cannot.
+struct speaker {
+  std::function<void(std::FILE*)> report;  ///< how its layers stand
+  std::function<void(std::FILE*)> dump;    ///< its heap, block by block
+};
 
 /// The job to be done in a memory.
-using job = std::function<void(std::pmr::memory_resource&, const reporter&)>;
+using job = std::function<void(std::pmr::memory_resource&, const speaker&)>;
 
 struct memory {
   const char* name;              ///< for --memory and the table
@@ -28,5 +31,8 @@ struct memory {
 
 /// Returns the memory called `name`, or null.
 [[nodiscard]] const memory* find_memory(std::string_view name) noexcept;
+
+/// The memory that can write a dump.
+[[nodiscard]] const memory& heap_memory() noexcept;
 
 }  // namespace index_headers

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims, of the program as a user runs it: wrong arguments end with status 2 and a sentence; a small tree is indexed
 // alike in every memory, with answers anyone can check; what is skipped is named, a screenful at most; a tree that
-// cannot be indexed alike ends with status 1.
+// cannot be indexed alike ends with status 1; the heap with the index in it is written as strata heapmap reads it.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -109,6 +109,30 @@ TEST(IndexHeaders, ExplainsItself) {
   for (const char* flag : {"--memory (", "--max_files (", "--repetitions (", "--query ("}) {
     EXPECT_EQ(count(result.text, flag), 1U) << result.text;
   }
+}
+
+TEST(IndexHeaders, DumpsItsHeapInTheFormOfTheTool) {
+  const scratch_tree tree;
+  std::string text;
+  for (int word = 0; word < 2000; ++word) text += "int a_rather_long_name_" + std::to_string(word) + ";\n";
+  tree.directory("d");
+  tree.write("d/a.h", text);
+  const std::string dump = tree.path("index.dump");
+  const outcome result = demo("--memory=std_pool --heap_dump=" + dump + " " + tree.path("d"));
+  ASSERT_EQ(result.status, 0) << result.text;
+  EXPECT_EQ(count(result.text, "\n" + dump + ": the heap of strata_heap, with the index in it\n"), 1U) << result.text;
+  const outcome shown = run_program("tools/strata heapmap " + dump);
+  EXPECT_EQ(shown.status, 0) << shown.text;
+  EXPECT_EQ(count(shown.text, "heap index: "), 1U) << shown.text;
+  EXPECT_EQ(count(shown.text, " used "), 1U) << shown.text;
+}
+
+TEST(IndexHeaders, SaysThatItCannotDump) {
+  const scratch_tree tree;
+  tree.write("a.h", "int i;");
+  const outcome result = demo("--memory=std_pool --heap_dump=/none/such " + tree.root());
+  EXPECT_EQ(result.status, 1);
+  EXPECT_EQ(count(result.text, "/none/such: No such file or directory\n"), 1U) << result.text;
 }
 
 }  // namespace

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+export module tools;
+
+export import :call_log;
+export import :heap_drawing;
+export import :heap_dump;
+export import :heap_page;
+export import :heap_page_parts;
+export import :heap_parts;
+export import :heap_text;
+export import :heapmap;
+export import :input;
+export import :leak_report;
+export import :leaks;
+export import :lines;
+export import :live_set;
+export import :meminfo;
+export import :terminal;
+export import :text;
+export import :usage;
+export import :words;
