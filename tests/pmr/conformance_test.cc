@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claim: every layer, and every stack the documentation names, keeps the contract of a memory_resource
 // (tests/support/README.md).
-#include <cstddef>
 #include <memory_resource>
 
 #include "tests/support/conformance.h"
@@ -126,42 +125,6 @@ INSTANTIATE_TEST_SUITE_P(
                 facts_of<pages_limit_slabs>(), "pages_limit_slabs"),
         subject([] { return pages_slabs_limit(pages{}, slabs{}, limit{.bytes = plenty}); },
                 facts_of<pages_slabs_limit>({.returns_everything = false}), "pages_slabs_limit")),
-    subject_name);
-
-using pages_slabs_debug = stack<pages, slabs, debug>;
-using pages_heap_lock_debug = stack<pages, heap, synchronized, debug>;
-using pages_heap_debug = stack<pages, heap, debug>;
-
-// Says everything, to nobody.
-debug talkative(debug_flags flags) {
-  const text_sink nobody([](void*, const char*, std::size_t) noexcept {}, nullptr);
-  return {.flags = flags, .hold_bytes = std::size_t{1} << 16, .log_depth = 4, .print = nobody, .log = nobody};
-}
-constexpr debug_flags cheap = debug_flags::antagonism | debug_flags::tolerance | debug_flags::logging;
-constexpr debug_flags costly = cheap | debug_flags::paranoia | debug_flags::verbosity | debug_flags::debugging;
-
-// A few blocks at a time: with all flags up, each call looks at all of them.
-template <class Layer>
-facts small() {
-  return facts_of<Layer>({.returns_everything = false, .max_bytes = 1024, .max_live_bytes = 4096});
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    Debug, Conformance,
-    testing::Values(
-        subject([](upstream* u) { return debug_adaptor(u); }, passing<debug_adaptor<>>(), "debug_adaptor"),
-        subject([](upstream* u) { return debug_adaptor(u, talkative(cheap)); }, passing<debug_adaptor<>>(),
-                "debug_adaptor_filling_and_logging"),
-        subject([](upstream* u) { return debug_adaptor(u, talkative(costly)); }, small<debug_adaptor<>>(),
-                "debug_adaptor_with_flags_up"),
-        subject([] { return pages_slabs_debug(pages{}, slabs{}, debug{}); }, passing<pages_slabs_debug>(),
-                "pages_slabs_debug"),
-        subject([] { return pages_slabs_debug(pages{}, slabs{}, talkative(costly | debug_flags::noreuse)); },
-                small<pages_slabs_debug>(), "pages_slabs_debug_with_all_flags_up"),
-        subject([] { return pages_heap_lock_debug(pages{}, heap{}, synchronized{}, talkative(debug_flags::noreuse)); },
-                passing<pages_heap_lock_debug>(), "pages_heap_synchronized_debug_holding_back"),
-        subject([] { return pages_heap_debug(pages{}, heap{}, debug{}); }, passing<pages_heap_debug>(),
-                "pages_heap_debug")),
     subject_name);
 
 // Of fixed size: what the kit asks for fits in.
