@@ -10,6 +10,7 @@ export module strata.pmr:debug_adaptor;
 
 import :debug_calls;
 import :debug_options;
+import :finding;
 import :layer;
 import :misuse;
 import :report;
@@ -125,7 +126,8 @@ class debug_adaptor final : public direct_layer<debug_adaptor<Upstream>> {
   /// Gives back what is held back, after a look at it. Returns the bytes given back, pads included.
   std::size_t trim() { return calls_.trim(); }
 
-  /// Everything goes back; all blocks are void. Only where upstream can. Not if damage is found.
+  /// Everything goes back; all blocks are void. Only where upstream can. Not if damage is found. (In a stack, whose
+  /// release() is noexcept, a misuse that is thrown ends the program.)
   void release()
     requires can_release
   {

@@ -17,6 +17,7 @@ import :call_log;
 import :call_stack;
 import :debug_calls;
 import :debug_options;
+import :finding;
 import :layer;
 import :misuse;
 import :report;

@@ -12,6 +12,7 @@ export module strata.pmr:debug_calls;
 import :call_log;
 import :call_stack;
 import :debug_options;
+import :finding;
 import :layer;
 import :misuse;
 import :report;

@@ -12,6 +12,7 @@ export import :debug_options;
 export import :exhaustion;
 export import :explicit_page_resource;
 export import :fallback_resource;
+export import :finding;
 export import :fragment_resource;
 export import :heap_resource;
 export import :large_page_adaptor;

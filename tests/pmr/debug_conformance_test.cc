@@ -25,7 +25,7 @@ using pages_heap_lock_debug = stack<pages, heap, synchronized, debug>;
 // Says everything, to nobody.
 debug talkative(debug_flags flags) {
   const text_sink nobody([](void*, const char*, std::size_t) noexcept {}, nullptr);
-  return {.flags = flags, .hold_bytes = 1024, .remembered = 16, .log_depth = 4, .print = nobody, .log = nobody};
+  return {.flags = flags, .hold_bytes = 512, .remembered = 16, .log_depth = 4, .print = nobody, .log = nobody};
 }
 constexpr debug_flags cheap = debug_flags::antagonism | debug_flags::tolerance | debug_flags::logging;
 constexpr debug_flags costly = cheap | debug_flags::paranoia | debug_flags::verbosity | debug_flags::debugging;
@@ -38,7 +38,7 @@ facts passing() {
 // A few blocks at a time: with all flags up, each call looks at all of them.
 template <class Layer>
 facts few() {
-  return facts_of<Layer>({.returns_everything = false, .max_bytes = 1024, .max_live_bytes = 4096});
+  return facts_of<Layer>({.returns_everything = false, .max_bytes = 512, .max_live_bytes = 1024});
 }
 
 INSTANTIATE_TEST_SUITE_P(
