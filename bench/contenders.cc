@@ -27,6 +27,11 @@ std::unique_ptr<subject> open_stack() {
 
 std::unique_ptr<subject> open_checked_slabs() { return stack_of(sp::pages{}, sp::slabs{.checks = true}); }
 
+/// For all purposes: small blocks are fast, all others leave little behind.
+std::unique_ptr<subject> open_slabs_on_heap() {
+  return stack_of(sp::pages{}, sp::shared_heap{}, sp::slabs{.largest = 1024});
+}
+
 /// The standard library's allocator behind the calls that a mempool has.
 std::unique_ptr<subject> open_sizeless() {
   return std::make_unique<sizeless_subject<sp::sizeless_adaptor<>>>(false, std::pmr::new_delete_resource());
@@ -44,12 +49,15 @@ constexpr contender kContenders[] = {
     {"std_pool", "std::pmr::unsynchronized_pool_resource", kPeer, !kShareable, open_std_pool},
     {"boost_sync_pool", "boost::container::pmr::synchronized_pool_resource", kPeer, kShareable, open_boost_sync_pool},
     {"boost_pool", "boost::container::pmr::unsynchronized_pool_resource", kPeer, !kShareable, open_boost_pool},
+    {"boost_dlmalloc", "boost::container::dlmalloc_malloc (dlmalloc 2.8.6)", kPeer, kShareable, open_boost_dlmalloc},
     {"slabs", "strata: pages, slabs", !kPeer, kShareable, open_stack<sp::pages, sp::slabs>},
     {"checked_slabs", "strata: pages, slabs with checks", !kPeer, kShareable, open_checked_slabs},
     {"large_slabs", "strata: pages, large_pages, slabs", !kPeer, kShareable,
      open_stack<sp::pages, sp::large_pages, sp::slabs>},
     {"one_slabs", "strata: pages, unsynchronized_slabs", !kPeer, !kShareable,
      open_stack<sp::pages, sp::unsynchronized_slabs>},
+    {"slabs_on_heap", "strata: pages, shared_heap, slabs up to 1 KiB", !kPeer, kShareable, open_slabs_on_heap},
+    {"shared_heap", "strata: pages, shared_heap", !kPeer, kShareable, open_stack<sp::pages, sp::shared_heap>},
     {"sync_heap", "strata: pages, heap, synchronized", !kPeer, kShareable,
      open_stack<sp::pages, sp::heap, sp::synchronized>},
     {"heap", "strata: pages, heap", !kPeer, !kShareable, open_stack<sp::pages, sp::heap>},

@@ -23,8 +23,8 @@ class free_index {
  public:
   static constexpr std::size_t lists_per_level = 32;
   static constexpr std::size_t exact_below = lists_per_level * block::unit;
-  static constexpr std::size_t levels = 40;
-  static constexpr std::size_t max_size = std::size_t{1} << 47;  ///< bytes; sizes are below this
+  static constexpr std::size_t levels = 39;
+  static constexpr std::size_t max_size = std::size_t{1} << 46;  ///< bytes; sizes are below this
 
   /// Blocks looked at in a list that may hold blocks too small. Keeps the cost constant and finds most of the good
   /// fits.
@@ -82,6 +82,13 @@ class free_index {
       lists = lists_[level];
     }
     return heads_[level * lists_per_level + static_cast<std::size_t>(std::countr_zero(lists))];
+  }
+
+  /// Head of the last list that has any: the largest free block is in it. Null when nothing is free.
+  [[nodiscard]] inline block* largest() const noexcept {
+    if (levels_ == 0) return nullptr;
+    const std::size_t level = log2_floor(levels_);
+    return heads_[level * lists_per_level + log2_floor(lists_[level])];
   }
 
   /// Head of list number `list`, for whoever checks or counts. Pre: list < list_count.

@@ -2,6 +2,7 @@
 export module strata.mem;
 
 export import :address_counts;
+export import :address_tree;
 export import :bitmap;
 export import :block;
 export import :block_book;
@@ -20,6 +21,9 @@ export import :fragment_map;
 export import :fragment_store;
 export import :free_index;
 export import :growth;
+export import :heap_mover;
+export import :heap_placer;
+export import :kept_blocks;
 export import :large_blocks;
 export import :large_page;
 export import :lifo;
@@ -28,6 +32,8 @@ export import :lock_ledger;
 export import :mutex;
 export import :owned_blocks;
 export import :page_run;
+export import :placed_block;
+export import :placement;
 export import :schedule;
 export import :segment;
 export import :shared_heap;

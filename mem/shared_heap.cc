@@ -35,7 +35,7 @@ void* shared_heap::allocate_in(void* base, std::size_t region_bytes, std::size_t
 
 shared_heap::freed shared_heap::deallocate(void* p, std::size_t bytes) noexcept {
   const lock held(lock_);
-  if (const heap_fault fault = heap_.inspect(p); fault != heap_fault::none) return {fault, nullptr, false};
+  if (const heap_fault fault = heap_.recognise(p); fault != heap_fault::none) return {fault, nullptr, false};
   if (bytes > boundary_heap::usable_size(p)) return {heap_fault::none, nullptr, true};
   const auto [fault, emptied] = heap_.deallocate(p);
   if (emptied == nullptr || emptied->bytes == heap_.counters().empty) return {fault, nullptr, false};
@@ -50,7 +50,7 @@ bool shared_heap::resize(void* p, std::size_t bytes) noexcept {
 
 std::size_t shared_heap::usable_size(const void* p) const noexcept {
   const lock held(lock_);
-  return heap_.inspect(p) == heap_fault::none ? boundary_heap::usable_size(p) : 0;
+  return heap_.recognise(p) == heap_fault::none ? boundary_heap::usable_size(p) : 0;
 }
 
 region* shared_heap::take_empty() noexcept {

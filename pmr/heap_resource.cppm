@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
+#include <cstdio>
 #include <memory_resource>
+#include <span>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 
 export module strata.pmr:heap_resource;
 
 import :allocation_error;
+import :heap_dump;
+import :heap_options;
 import :layer;
 import :ledger;
 import :misuse;
@@ -16,102 +22,149 @@ import :report;
 
 import strata.mem;
 
-/// A general heap: blocks of any size and alignment out of arenas from upstream, neighbours joined when freed.
+/// A general heap: blocks of any size and place out of arenas from upstream, neighbours joined when freed.
 ///
 /// Role           keeper: takes arenas, hands out blocks, keeps what is freed
 /// Upstream       borrowed, never null, outlives this object
 /// Owns           its arenas, until trim(), release() or destruction
-/// Thread safety  one thread at a time; put synchronized{} above it to share
-/// Alignment      any power of two up to 2^46
-/// Size           up to 2^46 bytes; zero takes a smallest block
-/// Complexity     O(1), whatever the sequence of sizes; check() and walk() O(blocks)
-/// Overhead       8 bytes a block, rounding to the quantum (16), 32 bytes an arena
-/// Throws         what upstream throws, or allocation_error for what cannot be and beyond max_bytes; nothing has
-///                changed
-/// Deallocate     noexcept; size and alignment as allocated. A block that is free already and a pointer that was never
-///                handed out are misuse
+/// Thread safety  heap{}: one thread at a time. shared_heap{}: any thread, behind one lock, which is not held while
+///                upstream, owners, merge and panic are called
+/// Alignment      any power of two up to 2^45; allocate_aligned() any residue of any number
+/// Size           up to 2^45 bytes; zero takes a smallest block
+/// Complexity     O(1) but for the arenas' tree, O(log arenas), whatever the sequence of sizes; compact(), check() and
+///                walk() O(blocks)
+/// Overhead       8 bytes a block, rounding to the quantum (16), 56 bytes an arena; a movable block 16 more
+/// Throws         what upstream throws, or allocation_error for what cannot be and beyond max_bytes, after one
+///                compaction that did not help; nothing has changed. What owners and panic throw
+/// Deallocate     noexcept unless panic throws; size and alignment as allocated. A block that is free already and a
+///                pointer that was never handed out are misuse; where the heap itself is found damaged then, it is
+///                marked, and serves nothing until release()
 /// Equality       identity
 /// Fork           the child has a private copy; both sides go on
-/// Exit           destruction gives every arena back, live blocks or not; live_at_end says whether those are misuse
+/// Exit           destruction gives every arena back, live blocks or not; live_at_end_is_misuse says whether those are
+///                misuse
 /// Signals        not for signal handlers
-/// Composes       above a source or an adaptor; below synchronized{}
+/// Composes       above a source or an adaptor; heap{} below synchronized{} or for one thread
 ///
 /// Hysteresis: an arena that has just become empty is kept while empty arenas together hold at most `keep_empty` bytes
 /// or an eighth of what the heap holds, whichever is more, and goes back upstream at once otherwise. So a load that
-/// empties and refills the same arenas asks upstream nothing, and a heap that shrinks for good keeps little.
+/// empties and refills the same arenas asks upstream nothing, and a heap that shrinks for good keeps little. Small freed
+/// blocks wait for a request of their size (`keep_freed`) until use has fallen by a quarter, and hold their arenas
+/// meanwhile.
 export namespace strata::pmr {
 
-template <class Upstream>
-class heap_resource;
-
-/// A heap_resource in a stack.
-struct heap {
-  template <class Upstream>
-  using layer_over = heap_resource<Upstream>;
-
-  const char* name = "heap";                      ///< in reports and errors; outlives the layer
-  std::size_t min_arena = std::size_t{64} << 10;  ///< bytes; least asked of upstream at a time
-  std::size_t max_arena = std::size_t{32}
-                          << 20;            ///< bytes; arenas grow with the heap, an eighth of it at a time, up to this
-  std::size_t max_bytes = mem::max_object;  ///< bytes; most held from upstream, arena headers included
-  std::size_t keep_empty = std::size_t{1} << 20;  ///< bytes; empty arenas kept back from upstream (see hysteresis)
-  std::size_t quantum = 16;            ///< bytes; block sizes are multiples of it; a power of two, at least 16
-  std::size_t min_block = 32;          ///< bytes; smallest block, its header included; at least 32
-  bool live_at_end_is_misuse = false;  ///< report blocks that are alive at destruction
-
-  /// Bytes of empty arenas that may be kept when `held` are held.
-  [[nodiscard]] inline std::size_t may_keep(std::size_t held) const noexcept { return std::max(keep_empty, held / 8); }
-
-  /// Why an arena of `needed` bytes may not be added to `held`, or null. `needed` is 0 when no arena would do.
-  [[nodiscard]] const char* refusal(std::size_t held, std::size_t needed) const noexcept;
-
-  /// Bytes to ask for when `needed` are missing and `held` are there. Pre: not refused.
-  [[nodiscard]] std::size_t next_arena(std::size_t held, std::size_t needed) const noexcept;
+/// What Plan 9 counts of a pool. Bytes unless they say otherwise; arenas = used + free + overhead at every step.
+struct heap_figures {
+  std::size_t arenas = 0;                    ///< from upstream (cursize)
+  std::size_t used = 0;                      ///< in blocks handed out, their headers and slack included (curalloc)
+  std::size_t free = 0;                      ///< in all others (curfree)
+  std::size_t overhead = 0;                  ///< headers and ends of arenas
+  std::size_t frees = 0;                     ///< count: blocks taken back so far (nfree)
+  std::size_t frees_at_last_compaction = 0;  ///< what `frees` was then (lastcompact)
+  std::size_t compactions = 0;               ///< count
 };
 
-template <class Upstream = std::pmr::memory_resource>
-class heap_resource final : public direct_layer<heap_resource<Upstream>> {
-  using base = direct_layer<heap_resource<Upstream>>;
+/// A block that may hold more than was asked for.
+struct sized_block {
+  void* at;
+  std::size_t bytes;  ///< with which it is deallocated
+};
+
+template <class Upstream = std::pmr::memory_resource, threads Threads = threads::one>
+class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>> {
+  using base = direct_layer<heap_resource<Upstream, Threads>>;
 
  public:
   using upstream_type = Upstream;
-  static constexpr bool thread_safe = false;
+  using options_type = heap_options<Threads>;
+  static constexpr bool thread_safe = Threads == threads::any;
   static constexpr std::size_t max_alignment = mem::boundary_heap::max_bytes;
   static constexpr bool zeroed = false;
   static constexpr bool can_release = true;
 
-  explicit heap_resource(Upstream* upstream, heap options = {}) noexcept
+  explicit heap_resource(Upstream* upstream, options_type options = {}) noexcept
       : base(options.name, upstream),
         upstream_(upstream),
         options_(options),
-        heap_({.quantum = options.quantum, .min_block = options.min_block}) {}
+        heap_({.quantum = options.quantum, .min_block = options.min_block, .keep = options.keep_freed}) {}
 
-  ~heap_resource() override {
-    if (options_.live_at_end_is_misuse && ledger_.blocks() != 0) {
-      report_misuse({.layer = this->name(), .sentence = "destroyed with live blocks: their arenas are gone"});
-    }
-    release();
-  }
+  ~heap_resource() override;
 
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] heap_figures counters() const noexcept;
+  [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
 
   /// This heap, block by block, then what is below.
   [[nodiscard]] fault check() const noexcept override;
+  /// One block, whatever `p` is: reads nothing but this heap's arenas. Null is fine. O(log arenas).
+  [[nodiscard]] fault check(const void* p) const noexcept;
 
-  /// Shows every block, handed out or kept, in address order within each arena. The visitor must not use this heap.
-  void walk(absl::FunctionRef<void(const mem::heap_block&)> visitor) const { heap_.walk(visitor); }
+  /// Whether `p` is a block of this heap, handed out and not taken back. Reads nothing but its arenas.
+  [[nodiscard]] bool owns(const void* p) const noexcept;
+
+  /// Shows every block, handed out or not, in address order. The visitor must not use this heap: its lock is held.
+  void walk(absl::FunctionRef<void(const mem::heap_block&)> visitor) const;
+
+  /// Writes a line for each arena and each block (format: tools/README.md, for `strata heapmap`). The lock is held: what
+  /// `out` needs must not come from this heap.
+  void dump(std::FILE* out) const;
+
+  /// At least `bytes` bytes, and as many as the block holds.
+  [[nodiscard]] sized_block allocate_at_least(std::size_t bytes, std::size_t alignment = alignof(std::max_align_t));
+
+  /// `bytes` bytes at an address p with p mod align == offset mod align, unless align is 0, that do not cross a multiple of
+  /// span, unless span is 0 (Plan 9's poolallocalign). Any integers: a negative offset counts down from the next
+  /// multiple. Refused when no address can be so. Deallocated with `bytes` and any alignment.
+  [[nodiscard]] void* allocate_aligned(std::size_t bytes, std::size_t align, std::ptrdiff_t offset = 0,
+                                       std::size_t span = 0);
+
+  /// A block that compact() may move to another address, a multiple of `alignment` as well, and then tells `owner`. What
+  /// lies in it is moved as bytes. Deallocated as any other.
+  [[nodiscard]] void* allocate_movable(std::size_t bytes, std::size_t alignment, block_owner& owner);
+  /// From now on another one is told. Pre: `p` is a movable block.
+  void set_owner(void* p, block_owner& owner) noexcept;
 
   /// Bytes that may be used at `p`, at least what was asked for. Pre: `p` is a live block of this heap.
-  [[nodiscard]] std::size_t usable_size(const void* p) const noexcept { return mem::boundary_heap::usable_size(p); }
+  [[nodiscard]] std::size_t usable_size(const void* p) const noexcept;
+  /// The same, and from now on that is the block's size: it is deallocated with what is returned. Pre: `p` was asked for
+  /// with `bytes`.
+  std::size_t usable_size(void* p, std::size_t bytes) noexcept;
 
   /// Makes the block at `p` hold `bytes` instead of `old_bytes` without moving it; false, nothing changed, when that
   /// cannot be done. It is then deallocated with the new size. Pre: `p` is a live block of this heap.
   [[nodiscard]] bool try_resize(void* p, std::size_t old_bytes, std::size_t bytes) noexcept;
 
+  /// Makes the block at `p` hold as much as it can where it is, from `least` to `most` bytes. Returns what it holds, with
+  /// which it is then deallocated; `old_bytes`, nothing changed, when that would be less than `least`. Pre: as
+  /// try_resize(), old_bytes <= least <= most.
+  [[nodiscard]] std::size_t try_expand(void* p, std::size_t old_bytes, std::size_t least, std::size_t most) noexcept;
+
+  /// The block at `p` with `bytes` bytes: where it is, or grown into what is free above it, below it, or both, or as a new
+  /// block, its contents kept up to the smaller size. Null allocates. Throws as allocate(); then the old block is as it
+  /// was. O(bytes).
+  [[nodiscard]] void* reallocate(void* p, std::size_t old_bytes, std::size_t bytes,
+                                 std::size_t alignment = alignof(std::max_align_t));
+
+  /// Packs movable blocks towards the start of their arenas and tells their owners. Returns how many were moved; does
+  /// nothing when no block has been freed since the last time. A request that would fail does this first, once.
+  std::size_t compact();
+
+  /// As long as one lives, no movable block is moved, for compact() does nothing: for threads that share the heap.
+  class stillness {
+   public:
+    inline explicit stillness(heap_resource& heap) noexcept : heap_(heap) { heap_.hold_still(); }
+    inline ~stillness() { heap_.still_.fetch_sub(1, std::memory_order_release); }
+    stillness(const stillness&) = delete;
+    stillness& operator=(const stillness&) = delete;
+
+   private:
+    heap_resource& heap_;
+  };
+
   /// Gives every empty arena back upstream. Returns the bytes given back.
   std::size_t trim() noexcept;
 
-  /// Gives every arena back upstream; all blocks are void.
+  /// Gives every arena back upstream; all blocks are void, and so is any damage. Pre: no other call is under way.
   void release() noexcept;
 
  private:
@@ -120,113 +173,574 @@ class heap_resource final : public direct_layer<heap_resource<Upstream>> {
   // An arena starts as aligned as any object; asking for pages is upstream's affair.
   static constexpr std::size_t arena_alignment = alignof(std::max_align_t);
 
+  enum class kind : unsigned char { plain, placed, movable, grown };
+  struct request {
+    kind what;
+    std::size_t bytes;
+    std::size_t alignment;
+    std::ptrdiff_t offset = 0;
+    std::size_t span = 0;
+    void* subject = nullptr;    ///< the owner, or the block that is to grow
+    std::size_t old_bytes = 0;  ///< of that
+  };
+  // The right to make the heap grow, shrink and move: one thread has it at a time.
+  class turn;
+
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    void* p = heap_.allocate(bytes, alignment);
-    if (p == nullptr) [[unlikely]] {
-      p = allocate_from_new_arena(bytes, alignment);
+    {
+      const mem::lock held(lock_);
+      if (damage_ == nullptr) [[likely]] {
+        if (void* const p = heap_.allocate(bytes, alignment); p != nullptr) [[likely]] {
+          ledger_.handed_out(bytes);
+          return p;
+        }
+      }
     }
-    ledger_.handed_out(bytes);
-    return p;
+    return obtain({kind::plain, bytes, alignment});
   }
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
-    const auto [fault, emptied] = heap_.deallocate(p);
-    if (fault != mem::heap_fault::none) [[unlikely]] {
-      return report_misuse({this->name(), mem::describe(fault), p, bytes, alignment});
+    mem::heap_fault fault = mem::heap_fault::none;
+    {
+      const mem::lock held(lock_);
+      if (damage_ == nullptr) [[likely]] {
+        const auto freed = heap_.deallocate(p, bytes);
+        fault = freed.fault;
+        if (fault == mem::heap_fault::none) [[likely]] {
+          ledger_.taken_back(bytes);
+          if (freed.emptied == nullptr || !has_excess()) [[likely]] {
+            return;
+          }
+        }
+      } else {
+        fault = mem::heap_fault::not_a_block;
+      }
     }
-    ledger_.taken_back(bytes);
-    if (emptied != nullptr) [[unlikely]] {
-      give_back_excess();
-    }
+    if (fault != mem::heap_fault::none) return refuse(fault, p, bytes, alignment);
+    give_back_excess();
   }
 
-  [[nodiscard]] void* allocate_from_new_arena(std::size_t bytes, std::size_t alignment);
+  // All of these but the first four are called by whoever has the turn, or to get it, with no lock held.
+  [[nodiscard]] void* serve(const request& r) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  [[nodiscard]] void* regrow(const request& r) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  [[nodiscard]] std::size_t arena_for(const request& r) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  [[nodiscard]] inline std::size_t arena_for_movable(std::size_t bytes, std::size_t alignment) const noexcept
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_) {
+    std::size_t all = 0;
+    return mem::checked_add(bytes, mem::heap_mover::own_bytes, all) ? heap_.region_bytes_for(all, alignment) : 0;
+  }
+  [[nodiscard]] inline bool has_excess() const noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_) {
+    const mem::heap_counters c = heap_.counters();
+    return c.empty > options_.may_keep(c.regions);
+  }
+  [[nodiscard]] void* obtain(const request& r);
+  [[nodiscard]] void* serve_by_all_means(const request& r, std::size_t needed);
+  [[nodiscard]] void* serve_from_new_arena(const request& r, std::size_t needed);
+  [[nodiscard]] void* add_and_serve(void* start, std::size_t bytes, const request& r);
+  std::size_t compact_in_turn();
+  [[nodiscard]] bool start_compaction() noexcept;
+  [[nodiscard]] mem::heap_step move_one(mem::heap_move& move) noexcept;
+  void end_compaction() noexcept;
+  std::size_t give_back(bool all) noexcept;
   void give_back_excess() noexcept;
-  void give_back(mem::region* arena) noexcept;
+  void hold_still() noexcept;
+  void refuse(mem::heap_fault fault, void* p, std::size_t bytes, std::size_t alignment);
+  void panic(const misuse& what) const;
+  [[nodiscard]] const char* why_not(const request& r) const noexcept;
+  [[noreturn]] void fail(const request& r, const char* reason);
 
   Upstream* const upstream_;
-  const heap options_;
-  mem::boundary_heap heap_;  ///< its regions are the arenas, each taken from upstream with its size and arena_alignment
-  ledger ledger_;
+  const options_type options_;
+  mutable mem::mutex_for<Threads> lock_;
+  mem::growth_for<Threads> growth_;    ///< arenas come and go, and blocks move, in turns
+  std::atomic<std::size_t> still_{0};  ///< who wants no block moved
+  mem::boundary_heap heap_ ABSL_GUARDED_BY(
+      lock_);  ///< its regions are the arenas, each taken from upstream with its size and arena_alignment, or merged of such
+  ledger ledger_ ABSL_GUARDED_BY(lock_);
+  const char* damage_ ABSL_GUARDED_BY(lock_) = nullptr;  ///< what was found damaged; null: nothing
+  bool compacting_ ABSL_GUARDED_BY(lock_) = false;
+  std::size_t compactions_ ABSL_GUARDED_BY(lock_) = 0;
+  std::size_t frees_at_last_compaction_ ABSL_GUARDED_BY(lock_) = 0;
 };
 
 template <class Upstream>
-heap_resource(Upstream*) -> heap_resource<Upstream>;
+heap_resource(Upstream*) -> heap_resource<Upstream, threads::one>;
 template <class Upstream>
-heap_resource(Upstream*, heap) -> heap_resource<Upstream>;
+heap_resource(Upstream*, heap) -> heap_resource<Upstream, threads::one>;
+template <class Upstream, threads Threads>
+heap_resource(Upstream*, heap_options<Threads>) -> heap_resource<Upstream, Threads>;
 
-template <class Upstream>
-statistics heap_resource<Upstream>::stats() const noexcept {
-  const mem::heap_counters& c = heap_.counters();
+template <class Upstream, threads Threads>
+class heap_resource<Upstream, Threads>::turn {
+ public:
+  explicit inline turn(mem::growth_for<Threads>& growth) noexcept : growth_(growth) {}
+  inline ~turn() { growth_.end(succeeded_); }
+  turn(const turn&) = delete;
+  turn& operator=(const turn&) = delete;
+
+  inline void succeeded() noexcept { succeeded_ = true; }
+
+ private:
+  mem::growth_for<Threads>& growth_;
+  bool succeeded_ = false;
+};
+
+template <class Upstream, threads Threads>
+heap_resource<Upstream, Threads>::~heap_resource() {
+  const statistics figures = stats();
+  if (options_.live_at_end_is_misuse && figures.live_blocks != 0) {
+    report_misuse({.layer = this->name(), .sentence = "destroyed with live blocks: their arenas are gone"});
+  }
+  release();
+}
+
+template <class Upstream, threads Threads>
+statistics heap_resource<Upstream, Threads>::stats() const noexcept {
+  const mem::lock held(lock_);
+  const mem::heap_counters c = heap_.counters();
   statistics figures = ledger_.figures();
   figures.upstream = c.regions;
-  figures.kept = c.free;
+  figures.kept = c.free + c.kept;
   figures.overhead = c.used - figures.live + c.fences;
   return figures;
 }
 
-template <class Upstream>
-fault heap_resource<Upstream>::check() const noexcept {
-  const mem::heap_report report = heap_.check();
-  if (report.fault != mem::heap_fault::none) return {mem::describe(report.fault), report.where};
-  if (heap_.counters().used_blocks != ledger_.blocks()) return {"blocks handed out and blocks in use differ", nullptr};
+template <class Upstream, threads Threads>
+heap_figures heap_resource<Upstream, Threads>::counters() const noexcept {
+  const mem::lock held(lock_);
+  const mem::heap_counters c = heap_.counters();
+  return {.arenas = c.regions,
+          .used = c.used,
+          .free = c.free + c.kept,
+          .overhead = c.fences,
+          .frees = ledger_.deallocations(),
+          .frees_at_last_compaction = frees_at_last_compaction_,
+          .compactions = compactions_};
+}
+
+template <class Upstream, threads Threads>
+std::size_t heap_resource<Upstream, Threads>::degraded(std::span<degradation> out) const noexcept {
+  std::size_t count = 0;
+  for (const mem::os_error cause : {lock_.unknown_to_fork(), growth_.unknown_to_fork()}) {
+    if (!cause.failed() || count != 0) continue;
+    if (!out.empty()) {
+      out[0] = {"a lock is not known to fork(): a child forked while another thread allocates may hang; do not fork",
+                cause, 1};
+    }
+    ++count;
+  }
+  return count;
+}
+
+template <class Upstream, threads Threads>
+fault heap_resource<Upstream, Threads>::check() const noexcept {
+  {
+    const mem::lock held(lock_);
+    if (damage_ != nullptr) return {damage_, nullptr};
+    const mem::heap_report report = heap_.check();
+    if (report.fault != mem::heap_fault::none) return {mem::describe(report.fault), report.where};
+    if (heap_.counters().used_blocks != ledger_.blocks())
+      return {"blocks handed out and blocks in use differ", nullptr};
+  }
   return base::check();
 }
 
-template <class Upstream>
-bool heap_resource<Upstream>::try_resize(void* p, std::size_t old_bytes, std::size_t bytes) noexcept {
-  if (!heap_.resize(p, bytes)) return false;
+template <class Upstream, threads Threads>
+fault heap_resource<Upstream, Threads>::check(const void* p) const noexcept {
+  const mem::lock held(lock_);
+  if (damage_ != nullptr) return {damage_, nullptr};
+  if (p == nullptr) return {};
+  const mem::heap_report found = heap_.check(p);
+  return found.fault == mem::heap_fault::none ? fault{} : fault{mem::describe(found.fault), found.where};
+}
+
+template <class Upstream, threads Threads>
+bool heap_resource<Upstream, Threads>::owns(const void* p) const noexcept {
+  const mem::lock held(lock_);
+  return heap_.inspect(p) == mem::heap_fault::none;
+}
+
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::walk(absl::FunctionRef<void(const mem::heap_block&)> visitor) const {
+  const mem::lock held(lock_);
+  heap_.walk(visitor);
+}
+
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::dump(std::FILE* out) const {
+  heap_dump lines(out, this->name());
+  const mem::lock held(lock_);
+  heap_.walk([&](const mem::region& r) { lines.add(r); }, [&](const mem::heap_block& b) { lines.add(b); });
+}
+
+template <class Upstream, threads Threads>
+sized_block heap_resource<Upstream, Threads>::allocate_at_least(std::size_t bytes, std::size_t alignment) {
+  void* const p = this->allocate(bytes, alignment);
+  return {p, usable_size(p, bytes)};
+}
+
+template <class Upstream, threads Threads>
+void* heap_resource<Upstream, Threads>::allocate_aligned(std::size_t bytes, std::size_t align, std::ptrdiff_t offset,
+                                                         std::size_t span) {
+  return obtain({kind::placed, bytes, align, offset, span});
+}
+
+template <class Upstream, threads Threads>
+void* heap_resource<Upstream, Threads>::allocate_movable(std::size_t bytes, std::size_t alignment, block_owner& owner) {
+  return obtain({.what = kind::movable, .bytes = bytes, .alignment = alignment, .subject = &owner});
+}
+
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::set_owner(void* p, block_owner& owner) noexcept {
+  const mem::lock held(lock_);
+  mem::heap_mover(heap_).set_owner(p, &owner);
+}
+
+template <class Upstream, threads Threads>
+std::size_t heap_resource<Upstream, Threads>::usable_size(const void* p) const noexcept {
+  const mem::lock held(lock_);  // a neighbour that goes writes into the word that says so
+  return mem::boundary_heap::usable_size(p);
+}
+
+template <class Upstream, threads Threads>
+std::size_t heap_resource<Upstream, Threads>::usable_size(void* p, std::size_t bytes) noexcept {
+  const mem::lock held(lock_);
+  const std::size_t all = heap_.take_slack(p);
+  ledger_.resized(bytes, all);
+  return all;
+}
+
+template <class Upstream, threads Threads>
+bool heap_resource<Upstream, Threads>::try_resize(void* p, std::size_t old_bytes, std::size_t bytes) noexcept {
+  const mem::lock held(lock_);
+  if (damage_ != nullptr || !heap_.resize(p, bytes)) return false;
   ledger_.resized(old_bytes, bytes);
   return true;
 }
 
-template <class Upstream>
-void heap_resource<Upstream>::release() noexcept {
-  ledger_.released();
-  for (mem::region* r = heap_.clear(); r != nullptr;) {
+template <class Upstream, threads Threads>
+std::size_t heap_resource<Upstream, Threads>::try_expand(void* p, std::size_t old_bytes, std::size_t least,
+                                                         std::size_t most) noexcept {
+  const mem::lock held(lock_);
+  const std::size_t bytes = std::min(most, heap_.room_at(p));
+  if (damage_ != nullptr || bytes < least || !heap_.resize(p, bytes)) return old_bytes;
+  ledger_.resized(old_bytes, bytes);
+  return bytes;
+}
+
+template <class Upstream, threads Threads>
+void* heap_resource<Upstream, Threads>::reallocate(void* p, std::size_t old_bytes, std::size_t bytes,
+                                                   std::size_t alignment) {
+  if (p == nullptr) return this->allocate(bytes, alignment);
+  if (const fault found = check(p); found.found()) {
+    panic({this->name(), found.sentence, p, old_bytes, alignment});
+    return p;
+  }
+  return obtain({.what = kind::grown, .bytes = bytes, .alignment = alignment, .subject = p, .old_bytes = old_bytes});
+}
+
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::release() noexcept {
+  mem::region* r = nullptr;
+  {
+    const mem::lock held(lock_);
+    ledger_.released();
+    damage_ = nullptr;
+    r = heap_.clear();
+  }
+  while (r != nullptr) {
     mem::region* const next = r->next;  // read before the arena is gone
     upstream_->deallocate(r, r->bytes, arena_alignment);
     r = next;
   }
 }
 
-template <class Upstream>
-void* heap_resource<Upstream>::allocate_from_new_arena(std::size_t bytes, std::size_t alignment) {
-  const std::size_t needed = heap_.region_bytes_for(bytes, alignment);
-  if (const char* const refusal = options_.refusal(heap_.counters().regions, needed); refusal != nullptr) {
-    ledger_.failed();
-    throw allocation_error(this->name(), bytes, alignment, refusal);
+// Hands out what is free, or null.
+template <class Upstream, threads Threads>
+void* heap_resource<Upstream, Threads>::serve(const request& r) noexcept {
+  void* p = nullptr;
+  switch (r.what) {
+    case kind::plain:
+      p = heap_.allocate(r.bytes, r.alignment);
+      break;
+    case kind::placed:
+      p = mem::heap_placer(heap_).allocate({r.bytes, r.alignment, r.offset, r.span});
+      break;
+    case kind::movable:
+      p = mem::heap_mover(heap_).allocate(r.bytes, r.alignment, r.subject);
+      break;
+    case kind::grown:
+      return regrow(r);
   }
-  // What is asked for ahead may be too much where this request alone is not: then that.
-  for (std::size_t arena = options_.next_arena(heap_.counters().regions, needed);; arena = needed) {
-    try {
-      heap_.add(upstream_->allocate(arena, arena_alignment), arena);
-      return heap_.allocate(bytes, alignment);
-    } catch (...) {
-      if (arena != needed) continue;
-      ledger_.failed();
-      throw;
+  if (p != nullptr) ledger_.handed_out(r.bytes);
+  return p;
+}
+
+template <class Upstream, threads Threads>
+void* heap_resource<Upstream, Threads>::regrow(const request& r) noexcept {
+  mem::heap_mover mover(heap_);
+  void* p = mover.grow(r.subject, r.bytes, r.alignment);
+  if (p == nullptr) {
+    p = mover.is_movable(r.subject)
+            ? mover.allocate(r.bytes, std::max(r.alignment, mover.alignment(r.subject)), mover.owner(r.subject))
+            : heap_.allocate(r.bytes, r.alignment);
+    if (p == nullptr) return nullptr;
+    __builtin_memcpy(p, r.subject, std::min(r.old_bytes, r.bytes));
+    (void)heap_.deallocate(r.subject);
+  }
+  ledger_.resized(r.old_bytes, r.bytes);
+  return p;
+}
+
+// Bytes of an arena that is sure to serve the request; 0 when none can.
+template <class Upstream, threads Threads>
+std::size_t heap_resource<Upstream, Threads>::arena_for(const request& r) noexcept {
+  switch (r.what) {
+    case kind::plain:
+      return heap_.region_bytes_for(r.bytes, r.alignment);
+    case kind::placed:
+      return mem::heap_placer(heap_).region_bytes_for({r.bytes, r.alignment, r.offset, r.span});
+    case kind::movable:
+      return arena_for_movable(r.bytes, r.alignment);
+    case kind::grown:
+      if (!mem::heap_mover::is_movable(r.subject)) return heap_.region_bytes_for(r.bytes, r.alignment);
+      return arena_for_movable(r.bytes, std::max(r.alignment, mem::heap_mover::alignment(r.subject)));
+  }
+  return 0;
+}
+
+template <class Upstream, threads Threads>
+void* heap_resource<Upstream, Threads>::obtain(const request& r) {
+  for (;;) {
+    const mem::growth::moment seen = growth_.now();
+    std::size_t needed = 0;
+    {
+      const mem::lock held(lock_);
+      if (damage_ == nullptr) {
+        if (void* const p = serve(r); p != nullptr) return p;
+        needed = arena_for(r);
+      }
+    }
+    if (needed == 0) fail(r, why_not(r));
+    if (growth_.under_way(seen)) {
+      if (growth_.is_mine()) {
+        fail(r, "no free block will do, and this very thread is getting an arena or moving blocks");
+      }
+      (void)growth_.wait(seen);  // who failed may have wanted more than we do
+    } else if (growth_.begin(seen)) {
+      turn mine(growth_);
+      void* const p = serve_by_all_means(r, needed);
+      mine.succeeded();
+      return p;
     }
   }
 }
 
-template <class Upstream>
-std::size_t heap_resource<Upstream>::trim() noexcept {
-  const std::size_t held = heap_.counters().regions;
-  while (mem::region* const arena = heap_.empty_region()) give_back(arena);
-  return held - heap_.counters().regions;
+template <class Upstream, threads Threads>
+void* heap_resource<Upstream, Threads>::serve_by_all_means(const request& r, std::size_t needed) {
+  try {
+    return serve_from_new_arena(r, needed);
+  } catch (...) {
+    void* p = nullptr;
+    if (compact_in_turn() != 0) {
+      const mem::lock held(lock_);
+      p = serve(r);
+    }
+    if (p != nullptr) return p;
+    const mem::lock held(lock_);
+    ledger_.failed();
+    throw;
+  }
 }
 
-template <class Upstream>
-void heap_resource<Upstream>::give_back_excess() noexcept {
-  while (heap_.counters().empty > options_.may_keep(heap_.counters().regions)) give_back(heap_.empty_region());
+template <class Upstream, threads Threads>
+void* heap_resource<Upstream, Threads>::serve_from_new_arena(const request& r, std::size_t needed) {
+  // Empty arenas too small for this request make room for one that is not.
+  while (!options_.may_hold(counters().arenas, needed)) {
+    if (give_back(true) == 0) {
+      throw allocation_error(this->name(), r.bytes, r.alignment,
+                             "the heap would hold more than max_bytes from upstream");
+    }
+  }
+  // What is asked for ahead may be too much where this request alone is not: then that.
+  for (std::size_t arena = options_.next_arena(counters().arenas, needed);; arena = needed) {
+    void* start = nullptr;
+    try {
+      start = upstream_->allocate(arena, arena_alignment);
+    } catch (...) {
+      if (arena != needed) continue;
+      throw;
+    }
+    return add_and_serve(start, arena, r);
+  }
 }
 
-template <class Upstream>
-void heap_resource<Upstream>::give_back(mem::region* arena) noexcept {
-  const std::size_t bytes = arena->bytes;
-  heap_.remove(arena);
+// Neighbours stay what they are while merge is asked: arenas come and go in turns.
+template <class Upstream, threads Threads>
+void* heap_resource<Upstream, Threads>::add_and_serve(void* start, std::size_t bytes, const request& r) {
+  bool with_upper = false;
+  bool with_lower = false;
+  if (options_.merge != nullptr) {
+    arena whole{start, bytes};
+    arena upper{};
+    arena lower{};
+    {
+      const mem::lock held(lock_);
+      const void* const end = mem::at<std::byte>(start, static_cast<std::ptrdiff_t>(bytes));
+      if (const mem::region* const r_above = heap_.find_region(end); r_above == end) upper = {end, r_above->bytes};
+      if (const mem::region* const r_below = heap_.find_region(mem::at<std::byte>(start, -1)); r_below != nullptr) {
+        lower = {r_below, r_below->bytes};
+      }
+    }
+    if (upper.start != nullptr && options_.merge(options_.argument, whole, upper)) {
+      with_upper = true;
+      whole.bytes += upper.bytes;
+    }
+    with_lower = lower.start != nullptr && options_.merge(options_.argument, lower, whole);
+  }
+  const mem::lock held(lock_);
+  heap_.add(start, bytes,
+            [&](const mem::region& lower, const mem::region&) { return &lower == start ? with_upper : with_lower; });
+  return serve(r);
+}
+
+template <class Upstream, threads Threads>
+std::size_t heap_resource<Upstream, Threads>::compact() {
+  if (growth_.is_mine()) return 0;
+  mem::take_turn(growth_);
+  turn mine(growth_);
+  const std::size_t moved = compact_in_turn();
+  mine.succeeded();
+  return moved;
+}
+
+template <class Upstream, threads Threads>
+bool heap_resource<Upstream, Threads>::start_compaction() noexcept {
+  const mem::lock held(lock_);
+  mem::heap_mover mover(heap_);
+  if (compacting_ || still_.load(std::memory_order_acquire) != 0) return false;
+  if (heap_.movable_blocks() == 0 || !mover.worthwhile()) return false;
+  mover.start();
+  ++compactions_;
+  frees_at_last_compaction_ = ledger_.deallocations();
+  return compacting_ = true;
+}
+
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::end_compaction() noexcept {
+  const mem::lock held(lock_);
+  compacting_ = false;
+}
+
+template <class Upstream, threads Threads>
+mem::heap_step heap_resource<Upstream, Threads>::move_one(mem::heap_move& move) noexcept {
+  const mem::lock held(lock_);
+  return mem::heap_mover(heap_).step(move);
+}
+
+template <class Upstream, threads Threads>
+std::size_t heap_resource<Upstream, Threads>::compact_in_turn() {
+  if (!start_compaction()) return 0;
+  std::size_t moved = 0;
+  try {
+    mem::heap_move move;
+    for (mem::heap_step step = move_one(move); step != mem::heap_step::done; step = move_one(move)) {
+      if (step != mem::heap_step::moved) continue;
+      ++moved;
+      static_cast<block_owner*>(move.owner)->moved(move.from, move.to);
+    }
+  } catch (...) {
+    end_compaction();
+    throw;
+  }
+  end_compaction();
+  return moved;
+}
+
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::hold_still() noexcept {
+  still_.fetch_add(1, std::memory_order_acq_rel);
+  if (growth_.is_mine()) return;
+  mem::take_turn(growth_);  // after a compaction that is under way
+  growth_.end(true);
+}
+
+template <class Upstream, threads Threads>
+std::size_t heap_resource<Upstream, Threads>::trim() noexcept {
+  if (growth_.is_mine()) return 0;
+  mem::take_turn(growth_);
+  std::size_t bytes = 0;
+  while (const std::size_t arena = give_back(true)) bytes += arena;
+  growth_.end(true);
+  return bytes;
+}
+
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::give_back_excess() noexcept {
+  // Somebody else's turn may be long; another block will empty an arena.
+  const mem::growth::moment seen = growth_.now();
+  if (growth_.under_way(seen) || !growth_.begin(seen)) return;
+  while (give_back(false) != 0) continue;
+  growth_.end(true);
+}
+
+// Gives an empty arena back, whether or not more are empty than may be kept. Returns its bytes; 0 when there was none.
+template <class Upstream, threads Threads>
+std::size_t heap_resource<Upstream, Threads>::give_back(bool all) noexcept {
+  mem::region* arena = nullptr;
+  std::size_t bytes = 0;
+  {
+    const mem::lock held(lock_);
+    if (damage_ != nullptr) return 0;
+    if (all) heap_.join_kept();
+    arena = heap_.empty_region();
+    if (arena == nullptr || !(all || has_excess())) return 0;
+    bytes = arena->bytes;
+    heap_.remove(arena);
+  }
   upstream_->deallocate(arena, bytes, arena_alignment);
+  return bytes;
+}
+
+// A pointer that is no block is a fault of the caller's or of the heap's: the heap says which.
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::refuse(mem::heap_fault fault, void* p, std::size_t bytes,
+                                              std::size_t alignment) {
+  const char* sentence = mem::describe(fault);
+  {
+    const mem::lock held(lock_);
+    if (damage_ != nullptr) {
+      sentence = "the heap was found damaged, and takes nothing back";
+    } else if (fault == mem::heap_fault::not_a_block) {
+      const mem::heap_report report = heap_.check();
+      if (report.fault != mem::heap_fault::none) damage_ = mem::describe(report.fault);
+    }
+  }
+  panic({this->name(), sentence, p, bytes, alignment});
+}
+
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::panic(const misuse& what) const {
+  if (options_.panic == nullptr) return report_misuse(what);
+  options_.panic(options_.argument, what);
+}
+
+// Why no arena would do.
+template <class Upstream, threads Threads>
+const char* heap_resource<Upstream, Threads>::why_not(const request& r) const noexcept {
+  const mem::lock held(lock_);
+  if (damage_ != nullptr) return "the heap was found damaged, and serves nothing";
+  if (r.what == kind::placed) return "no address has that residue with room for the block within a span";
+  return "no block can be so large or so aligned";
+}
+
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::fail(const request& r, const char* reason) {
+  {
+    const mem::lock held(lock_);
+    ledger_.failed();
+  }
+  throw allocation_error(this->name(), r.bytes, r.alignment, reason);
 }
 
 static_assert(layered<heap_resource<>>);

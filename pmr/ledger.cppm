@@ -19,12 +19,11 @@ class ledger {
   inline void handed_out(std::size_t bytes) noexcept {
     live_ += bytes;
     if (live_ > peak_) peak_ = live_;
-    ++blocks_;
     ++allocations_;
   }
   inline void taken_back(std::size_t bytes) noexcept {
     live_ -= bytes;
-    --blocks_;
+    ++deallocations_;
   }
   inline void resized(std::size_t from, std::size_t to) noexcept {
     live_ += to - from;
@@ -33,22 +32,28 @@ class ledger {
   inline void failed() noexcept { ++failures_; }
 
   /// Everything handed out is void.
-  inline void released() noexcept { live_ = blocks_ = 0; }
+  inline void released() noexcept {
+    live_ = 0;
+    deallocations_ = allocations_;
+  }
 
   [[nodiscard]] inline std::size_t live() const noexcept { return live_; }
-  [[nodiscard]] inline std::size_t blocks() const noexcept { return blocks_; }
+  [[nodiscard]] inline std::size_t blocks() const noexcept { return allocations_ - deallocations_; }
+  [[nodiscard]] inline std::size_t deallocations() const noexcept { return deallocations_; }
 
   /// The figures counted here; the caller adds upstream, kept and overhead.
   [[nodiscard]] inline statistics figures() const noexcept {
-    return {.live = live_, .peak = peak_, .live_blocks = blocks_, .allocations = allocations_, .failures = failures_};
+    return {.live = live_, .peak = peak_, .live_blocks = blocks(), .allocations = allocations_, .failures = failures_};
   }
 
  private:
+  // No two that one call changes are neighbours: a compiler would load them as one, and a processor that has just stored
+  // one of them alone would wait for every store before that to reach the cache, blocks of callers included.
   std::size_t live_ = 0;
-  std::size_t peak_ = 0;
-  std::size_t blocks_ = 0;
-  std::size_t allocations_ = 0;
   std::size_t failures_ = 0;
+  std::size_t allocations_ = 0;
+  std::size_t peak_ = 0;
+  std::size_t deallocations_ = 0;
 };
 
 /// For any thread. Figures read while others work are each right at some moment, not all at the same.

@@ -8,6 +8,7 @@ module;
 module bench:boost_container.impl;
 
 import :library;
+import :malloc_resource;
 import :peers;
 import :subject;
 
@@ -59,7 +60,24 @@ class boost_pool final : public subject {
   pool pool_;
 };
 
+/// Doug Lea's malloc 2.8.6, which Boost.Container carries along.
+struct dlmalloc {
+  void* (*malloc)(std::size_t) = file().function<void*(std::size_t)>("_ZN5boost9container15dlmalloc_mallocEm");
+  void* (*memalign)(std::size_t, std::size_t) =
+      file().function<void*(std::size_t, std::size_t)>("_ZN5boost9container17dlmalloc_memalignEmm");
+  void (*free)(void*) = file().function<void(void*)>("_ZN5boost9container13dlmalloc_freeEPv");
+  int (*release)(std::size_t) = file().function<int(std::size_t)>("_ZN5boost9container13dlmalloc_trimEm");
+
+  void* allocate(std::size_t bytes) const { return malloc(bytes); }
+  void* aligned_allocate(std::size_t bytes, std::size_t alignment) const { return memalign(alignment, bytes); }
+  void deallocate(void* p, std::size_t) const { free(p); }
+  void aligned_deallocate(void* p, std::size_t, std::size_t) const { free(p); }
+  void trim() const { release(0); }
+};
+
 }  // namespace
+
+std::unique_ptr<subject> open_boost_dlmalloc() { return std::make_unique<malloc_subject<dlmalloc>>(); }
 
 std::unique_ptr<subject> open_boost_sync_pool() { return std::make_unique<boost_pool>("26synchronized_pool_resource"); }
 

@@ -21,5 +21,6 @@ export namespace bench {
 [[nodiscard]] std::unique_ptr<subject> open_std_segment();
 [[nodiscard]] std::unique_ptr<subject> open_boost_sync_pool();
 [[nodiscard]] std::unique_ptr<subject> open_boost_pool();
+[[nodiscard]] std::unique_ptr<subject> open_boost_dlmalloc();
 
 }  // namespace bench

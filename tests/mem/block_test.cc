@@ -20,14 +20,14 @@ struct Block : testing::Test {
 };
 
 TEST_F(Block, KeepsSizeAndFlagsApart) {
-  low->write(0x7FFF'FFFF'FFF0, block::used | block::first, key);
-  EXPECT_EQ(low->size(), 0x7FFF'FFFF'FFF0U);
+  low->write(0x3FFF'FFFF'FFF0, block::used | block::first, key);
+  EXPECT_EQ(low->size(), 0x3FFF'FFFF'FFF0U);
   EXPECT_TRUE(low->is_used());
   EXPECT_TRUE(low->is_first());
   EXPECT_FALSE(low->is_prev_used());
   low->set(block::prev_used, key);
   low->clear(block::used, key);
-  EXPECT_EQ(low->size(), 0x7FFF'FFFF'FFF0U);
+  EXPECT_EQ(low->size(), 0x3FFF'FFFF'FFF0U);
   EXPECT_FALSE(low->is_used());
   EXPECT_TRUE(low->is_prev_used());
   EXPECT_TRUE(low->is_sealed(key));

@@ -2,11 +2,15 @@
 // Claims: blocks are aligned as asked, disjoint and keep their contents; freed neighbours are one block at once, so a
 // heap with nothing handed out is one free block a region; resize works in place or changes nothing; counters add up at
 // every step; every request is served by a region of region_bytes_for; double, interior and foreign frees and
-// overwritten bookkeeping are told apart; the block taken is the best fit (W1-10); sizes that cannot be are refused. Model test: random operations against a
+// overwritten bookkeeping are told apart; inspect() reads
+// nothing outside the regions (D2-15); regions that touch are joined where a question is answered so (S2-24), and the
+// counters are right then (D2-09); the block taken is the best fit (W1-10); sizes that cannot be are refused. Model test: random operations against a
 // map, check() after every step.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -15,6 +19,7 @@
 #include <memory>
 #include <new>
 #include <random>
+#include <utility>
 #include <vector>
 
 import strata.mem;
@@ -204,6 +209,184 @@ TEST_F(BoundaryHeap, CheckFindsWhatWasOverwritten) {
   damaged(b, heap_fault::bad_list);      // its links
   damaged(b + 8, heap_fault::bad_list);
   EXPECT_NE(*describe(heap_fault::bad_list), '\0');
+}
+
+// Pages, every second of them a region, the others not to be touched.
+struct Islands : testing::Test {
+  static constexpr std::size_t page = 65536;
+  static constexpr std::size_t count = 9;
+  std::byte* const sea =
+      static_cast<std::byte*>(mmap(nullptr, count* page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  boundary_heap heap{boundary_heap::geometry{}};
+
+  Islands() {
+    for (std::size_t i = 1; i < count; i += 2) {
+      EXPECT_EQ(mprotect(sea + i * page, page, PROT_READ | PROT_WRITE), 0);
+      heap.add(sea + i * page, page);
+    }
+  }
+  ~Islands() override { munmap(sea, count * page); }
+};
+
+TEST_F(Islands, InspectReadsNothingOutsideTheRegions) {  // D2-15
+  void* const block = heap.allocate(100, 16);
+  std::size_t blocks = 0;
+  for (std::size_t at = 0; at < count * page; at += 4) {
+    const std::byte* const p = sea + at;
+    const heap_fault fault = heap.inspect(p);
+    blocks += fault == heap_fault::none ? 1 : 0;
+    ASSERT_EQ(fault == heap_fault::none, p == block);
+    const region* const r = heap.find_region(p);
+    ASSERT_EQ(r, at / page % 2 == 0 ? nullptr : static_cast<const void*>(sea + at / page * page));
+  }
+  EXPECT_EQ(blocks, 1U);
+  int on_the_stack = 0;
+  for (const void* p :
+       {static_cast<const void*>(nullptr), static_cast<const void*>(&on_the_stack), static_cast<const void*>(&heap),
+        static_cast<const void*>(sea - 8), static_cast<const void*>(sea + count * page),
+        std::bit_cast<const void*>(std::uintptr_t{16}), std::bit_cast<const void*>(~std::uintptr_t{15})}) {
+    EXPECT_EQ(heap.inspect(p), heap_fault::not_a_block);
+    EXPECT_EQ(heap.find_region(p), nullptr);
+  }
+}
+
+TEST_F(Islands, DeallocateReadsNothingBelowOrAboveAllRegions) {
+  void* const block = heap.allocate(100, 16);
+  EXPECT_EQ(heap.deallocate(sea + 16).fault, heap_fault::not_a_block);
+  EXPECT_EQ(heap.deallocate(sea + 8 * page).fault, heap_fault::not_a_block);
+  EXPECT_EQ(heap.deallocate(sea + 8 * page + 4096).fault, heap_fault::not_a_block);
+  EXPECT_EQ(heap.deallocate(sea + 2 * page + 17).fault, heap_fault::not_a_block) << "no payload is there";
+  EXPECT_EQ(heap.deallocate(block).fault, heap_fault::none);
+  heap.remove(heap.empty_region());
+  EXPECT_EQ(heap.check().fault, heap_fault::none);
+}
+
+TEST_F(Islands, WalkShowsRegionsAndBlocksInAddressOrder) {
+  void* const p = heap.allocate(100, 16);
+  std::vector<const void*> seen;
+  std::size_t regions = 0;
+  heap.walk(
+      [&](const region& r) {
+        ++regions;
+        EXPECT_EQ(r.bytes, page);
+        seen.push_back(&r);
+      },
+      [&](const heap_block& b) {
+        EXPECT_EQ(b.asked, b.payload == p ? 100U : 0U);
+        EXPECT_EQ(b.used, b.payload == p);
+        seen.push_back(b.start);
+      });
+  EXPECT_EQ(regions, count / 2);
+  EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+}
+
+// Four pieces of one memory come in every order.
+struct AdjacentRegions : BoundaryHeap {
+  static constexpr std::size_t piece = 4096;
+  alignas(16) std::byte all[4 * piece];
+  std::vector<std::pair<const region*, const region*>> asked;
+  bool agree = true;
+
+  region* bring(std::size_t i) {
+    return heap->add(all + i * piece, piece, [this](const region& lower, const region& upper) {
+      asked.emplace_back(&lower, &upper);
+      return agree;
+    });
+  }
+};
+
+TEST_F(AdjacentRegions, BecomeOneInWhateverOrderTheyCome) {
+  std::vector<std::size_t> order{0, 1, 2, 3};
+  do {
+    for (const std::size_t i : order) {
+      bring(i);
+      ASSERT_EQ(fault(), heap_fault::none);
+      const heap_counters n = heap->counters();
+      ASSERT_EQ(n.regions, n.free + n.fences);
+      ASSERT_EQ(n.empty, n.regions);
+    }
+    region* const whole = heap->empty_region();
+    ASSERT_EQ(static_cast<void*>(whole), all);
+    EXPECT_EQ(whole->bytes, sizeof(all));
+    EXPECT_EQ(whole->next, nullptr);
+    EXPECT_EQ(heap->counters().free_blocks, 1U);
+    EXPECT_EQ(heap->counters().fences, boundary_heap::region_overhead) << "D2-09";
+    void* const large = heap->allocate(sizeof(all) - boundary_heap::region_overhead - block::overhead, 1);
+    ASSERT_NE(large, nullptr) << "one block over all four";
+    std::memset(large, 0xFF, boundary_heap::usable_size(large));
+    EXPECT_EQ(heap->deallocate(large).emptied, whole);
+    heap->remove(whole);
+    EXPECT_EQ(heap->counters().regions, 0U);
+  } while (std::next_permutation(order.begin(), order.end()));
+}
+
+TEST_F(AdjacentRegions, AreJoinedAroundLiveBlocks) {
+  bring(0);
+  std::vector<void*> low;
+  while (void* const p = heap->allocate(40, 1)) low.push_back(p);
+  bring(2);
+  std::vector<void*> high;
+  while (void* const p = heap->allocate(40, 1)) high.push_back(p);
+  bring(1);
+  EXPECT_EQ(fault(), heap_fault::none);
+  EXPECT_EQ(heap->counters().empty, 0U);
+  EXPECT_EQ(heap->counters().free_blocks, 1U) << "the new piece and what was between";
+  for (void* const p : low) EXPECT_EQ(heap->deallocate(p).emptied, nullptr);
+  EXPECT_EQ(fault(), heap_fault::none);
+  for (std::size_t i = 0; i + 1 < high.size(); ++i) EXPECT_EQ(heap->deallocate(high[i]).emptied, nullptr);
+  region* const whole = heap->deallocate(high.back()).emptied;
+  ASSERT_EQ(static_cast<void*>(whole), all);
+  EXPECT_EQ(whole->bytes, 3 * piece);
+  EXPECT_EQ(heap->counters().empty, 3 * piece);
+  EXPECT_EQ(fault(), heap_fault::none);
+}
+
+TEST_F(AdjacentRegions, AreAskedForTheOneAboveFirstAndStayApartWhenTheAnswerIsNo) {
+  region* const low = bring(0);
+  region* const high = bring(2);
+  EXPECT_TRUE(asked.empty()) << "they do not touch";
+  agree = false;
+  region* const middle = bring(1);
+  ASSERT_EQ(asked.size(), 2U);
+  EXPECT_EQ(asked[0], (std::pair<const region*, const region*>{middle, high}));
+  EXPECT_EQ(asked[1], (std::pair<const region*, const region*>{low, middle}));
+  EXPECT_EQ(heap->counters().fences, 3 * boundary_heap::region_overhead);
+  EXPECT_EQ(fault(), heap_fault::none);
+  for (region* const r : {high, low, middle}) {
+    EXPECT_EQ(r->bytes, piece);
+    heap->remove(r);
+    EXPECT_EQ(fault(), heap_fault::none);
+  }
+  EXPECT_EQ(heap->add(all, piece), low) << "never joined without a question";
+  EXPECT_EQ(heap->add(all + piece, piece), middle);
+  EXPECT_EQ(heap->counters().fences, 2 * boundary_heap::region_overhead);
+}
+
+TEST_F(BoundaryHeap, CheckOfOneBlockFindsWhatWasOverwrittenAtAndBesideIt) {
+  add(1 << 12);
+  auto* const a = static_cast<std::byte*>(heap->allocate(104, 1));
+  auto* const b = static_cast<std::byte*>(heap->allocate(100, 1));
+  auto* const c = static_cast<std::byte*>(heap->allocate(104, 1));
+  EXPECT_EQ(heap->check(b).fault, heap_fault::none);
+  EXPECT_EQ(heap->check(nullptr).fault, heap_fault::not_a_block);
+  EXPECT_EQ(heap->check(heap.get()).fault, heap_fault::not_a_block);
+  EXPECT_EQ(heap->check(b + 16).fault, heap_fault::not_a_block);
+
+  const auto damaged = [&](std::byte* where, const std::byte* block, heap_fault expected) {
+    const std::byte before = *where;
+    *where ^= std::byte{0x80};
+    EXPECT_EQ(heap->check(block).fault, expected);
+    *where = before;
+    EXPECT_EQ(heap->check(block).fault, heap_fault::none);
+  };
+  damaged(a - 1, a, heap_fault::not_a_block);    // its own word
+  damaged(a + 104, a, heap_fault::not_a_block);  // one byte past the end
+  damaged(b + 103, b, heap_fault::bad_end);      // how much of it is slack
+  ASSERT_EQ(heap->deallocate(b).fault, heap_fault::none);
+  EXPECT_EQ(heap->check(b).fault, heap_fault::already_free);
+  damaged(c - 16, c, heap_fault::bad_end);  // the end of free b
+  damaged(b - 8, c, heap_fault::bad_end);   // the word of free b
+  EXPECT_EQ(heap->check(a).fault, heap_fault::none);
 }
 
 // Blocks of every size and alignment come and go; the map knows where each is and what it holds.

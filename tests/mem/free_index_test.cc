@@ -57,6 +57,18 @@ TEST_F(FreeIndex, GivesEverySmallSizeAListOfItsOwn) {
 
 TEST_F(FreeIndex, AnEmptyIndexFindsNothing) { EXPECT_EQ(index->find(32), nullptr); }
 
+TEST_F(FreeIndex, KnowsAListWithTheLargestBlock) {
+  EXPECT_EQ(index->largest(), nullptr);
+  block* const small = put(32);
+  EXPECT_EQ(index->largest(), small);
+  block* const middle = put(100'000);
+  put(512);
+  block* const largest = put(std::size_t{1} << 40);
+  EXPECT_EQ(index->largest(), largest);
+  index->remove(largest);
+  EXPECT_EQ(index->largest(), middle);
+}
+
 TEST_F(FreeIndex, ReturnsTheBlockFreedLast) {
   put(64);
   block* const last = put(64);

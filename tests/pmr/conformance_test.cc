@@ -45,6 +45,8 @@ INSTANTIATE_TEST_SUITE_P(
                     subject([](upstream* u) { return borrowed_resource({.resource = u}); },
                             passing<borrowed_resource>(), "borrowed_resource"),
                     subject([](upstream* u) { return heap_resource(u); }, facts_of<heap_resource<>>(), "heap_resource"),
+                    subject([](upstream* u) { return heap_resource(u, shared_heap{}); },
+                            facts_of<heap_resource<upstream, threads::any>>(), "shared_heap_resource"),
                     subject(
                         [](upstream* u) {
                           return heap_resource(u, {.min_arena = 1, .keep_empty = 0, .quantum = 64, .min_block = 256});
