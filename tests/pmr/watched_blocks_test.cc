@@ -145,7 +145,7 @@ TEST_F(WatchedBlocks, WhatBeginsInAnUpperMemoryIsToldAsItsOwn) {
 // D2-15: joined with both neighbours and handed out as part of a larger one, it is still known.
 TEST(WatchedBlocksOverAHeap, ASecondDeallocationIsToldAfterTheBlockWasJoined) {
   kept_misuses reports;
-  heap_resource heap_below(std::pmr::new_delete_resource());
+  heap_resource heap_below(std::pmr::new_delete_resource(), heap{.keep_freed = 0});  // joins at once
   debug_adaptor memory(&heap_below, options_of("orders", reports));
   std::vector<void*> blocks;
   for (int i = 0; i < 3; ++i) blocks.push_back(memory.allocate(100));
