@@ -1,26 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
+#include <array>
 #include <atomic>
-#include <cstdio>
+#include <cstddef>
 #include <cstdlib>
+#include <span>
 
 module strata.pmr:misuse.impl;
 
+import :call_stack;
 import :misuse;
+import :text_sink;
 
 namespace strata::pmr {
 
 namespace {
 
-[[noreturn]] void print_and_abort(const misuse& what) {
-  char line[320];
+text_line line_of(const misuse& what) noexcept {
+  text_line line;
+  line << "strata: " << what.layer << ": " << what.sentence;
+  if (what.detail != nullptr) line << ": " << what.detail;
   if (what.pointer != nullptr) {
-    std::snprintf(line, sizeof(line), "strata: %s: %s (block %p, %zu bytes aligned to %zu)\n", what.layer,
-                  what.sentence, what.pointer, what.bytes, what.alignment);
-  } else {
-    std::snprintf(line, sizeof(line), "strata: %s: %s\n", what.layer, what.sentence);
+    line << " (block " << what.pointer << ", " << what.bytes << " bytes aligned to " << what.alignment;
+    if (what.thread != 0) line << ", thread " << std::size_t{what.thread};
+    line << ")";
+  } else if (what.count != 0) {
+    line << " (" << what.count << (what.count == 1 ? " block, " : " blocks, ") << what.bytes << " bytes)";
   }
-  std::fputs(line, stderr);
+  return line;
+}
+
+// The byte that is wrong, and how it lies to the block.
+void print_place(const misuse& what, const text_sink& out) noexcept {
+  text_line line;
+  line << "  byte " << what.where;
+  if (!what.blocks.empty()) {
+    const auto* const at = static_cast<const char*>(what.where);
+    const auto* const start = static_cast<const char*>(what.blocks[0].pointer);
+    const char* const end = start + what.blocks[0].bytes;
+    if (at < start) {
+      line << " is number " << static_cast<std::size_t>(start - at) << " before its start";
+    } else if (at >= end) {
+      line << " is number " << static_cast<std::size_t>(at - end) + 1 << " after its end";
+    } else {
+      line << " is number " << static_cast<std::size_t>(at - start) << " of it, counted from 0";
+    }
+  }
+  line.write_to(out);
+}
+
+void print_site(const char* verb, const call_site& site, const text_sink& out) noexcept {
+  text_line head;
+  head << "    " << verb << " by thread " << std::size_t{site.thread};
+  head.write_to(out);
+  for (std::size_t i = 0; i < site.stack.size(); ++i) {
+    std::array<char, 512> name;
+    text_line line;
+    line << "      #" << i << " " << site.stack[i] << " " << (name_function(site.stack[i], name) ? name.data() : "?");
+    line.write_to(out);
+  }
+}
+
+[[noreturn]] void print_and_abort(const misuse& what) {
+  print_misuse(what);
   std::abort();
 }
 
@@ -33,5 +76,28 @@ misuse_handler set_misuse_handler(misuse_handler handler) noexcept {
 }
 
 void report_misuse(const misuse& what) noexcept { current.load()(what); }
+
+void print_misuse(const misuse& what, const text_sink& out) noexcept {
+  line_of(what).write_to(out);
+  if (what.where != nullptr) print_place(what, out);
+  for (const block_trace& block : what.blocks) {
+    text_line line;
+    line << "  block " << block.pointer << ", " << block.bytes << " bytes aligned to " << block.alignment
+         << ", of call " << std::size_t{block.number};
+    line.write_to(out);
+    print_site("allocated", block.allocated, out);
+    if (block.freed.thread != 0) print_site("deallocated", block.freed, out);
+  }
+}
+
+misuse_error::misuse_error(const misuse& what) noexcept
+    : layer_(what.layer), sentence_(what.sentence), pointer_(what.pointer) {
+  const text_line line = line_of(what);
+  const std::size_t length = std::min(line.text().size(), sizeof(text_) - 1);
+  std::copy_n(line.text().data(), length, text_);
+  text_[length] = '\0';
+}
+
+const char* misuse_error::what() const noexcept { return text_; }
 
 }  // namespace strata::pmr

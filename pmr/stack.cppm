@@ -82,9 +82,10 @@ class tower<Ground, Below, Entry, Entries...> {
   static_assert(layered<layer_type>, "strata::pmr::stack: layer_over must name a layer that states its facts");
   static_assert(!(locking<layer_type> && Below::thread_safe),
                 "strata::pmr::stack: what lies below this lock is thread safe already; leave the lock out");
-  static_assert(!(locking<layer_type> && Ground.asking),
-                "strata::pmr::stack: a layer below this lock may call the program, which could not come back in; put "
-                "relieved_limit{} above the lock");
+  static_assert(
+      !(locking<layer_type> && Ground.asking),
+      "strata::pmr::stack: a layer below this lock, such as relieved_limit{} or debug{}, may call the program, "
+      "which could not come back in; put it above the lock");
   static_assert(!(Ground.locked && !layer_type::thread_safe),
                 "strata::pmr::stack: a layer that is not thread safe stands above the lock, which then guards nothing; "
                 "move the lock "

@@ -9,6 +9,10 @@ _TARGETS = {
         "core_headers": [],
         "config": [],
     },
+    "absl/debugging": {
+        "stacktrace": ["absl_stacktrace"],
+        "symbolize": ["absl_symbolize"],
+    },
     "absl/flags": {
         "config": ["absl_flags_config"],
         "flag": ["absl_flags_commandlineflag", "absl_flags_internal", "absl_flags_marshalling", "absl_flags_reflection"],
