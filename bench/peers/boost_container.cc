@@ -69,7 +69,7 @@ struct dlmalloc {
   int (*release)(std::size_t) = file().function<int(std::size_t)>("_ZN5boost9container13dlmalloc_trimEm");
 
   void* allocate(std::size_t bytes) const { return malloc(bytes); }
-  void* aligned_allocate(std::size_t bytes, std::size_t alignment) const { return memalign(alignment, bytes); }
+  void* aligned_allocate(std::size_t bytes, std::size_t alignment) const { return memalign(bytes, alignment); }
   void deallocate(void* p, std::size_t) const { free(p); }
   void aligned_deallocate(void* p, std::size_t, std::size_t) const { free(p); }
   void trim() const { release(0); }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Claims: `strata leaks` says what tools/README.md shows, as text and as JSON; it ends with 0 when nothing is live, 1 when something is, 2 when
 there is nothing to read; it reads standard input; garbage, a log cut off at any byte, and layer names that a terminal would obey do it no harm;
---top shortens; a large log takes memory for what is live, not for its length."""
+--top shortens; a large log takes memory for what is live, not for its length; a real program's log tells what it forgot (W2-09)."""
 
 import json
 import os
@@ -42,6 +42,23 @@ class Leaks(unittest.TestCase):
         self.assertEqual(answer.stdout.decode(), shown_in_readme("strata leaks " + LOG))
         self.assertEqual(answer.returncode, 1)
         self.assertEqual(answer.stderr, b"")
+
+    def test_finds_what_a_real_program_forgot(self):
+        """W2-09: the log of a debug_adaptor is enough to tell what is live, and who asked for it."""
+        with tempfile.TemporaryDirectory() as here:
+            log = pathlib.Path(here, "calls.log")
+            subprocess.run(["tests/tools/leaky", log], check=True)
+            answer = run("leaks", "--json", log)
+        self.assertEqual(answer.returncode, 1, answer.stderr)
+        said = json.loads(answer.stdout)
+        self.assertEqual(said["live"], {"bytes": 5200, "blocks": 3})
+        self.assertEqual([(g["layer"], g["bytes"], g["blocks"]) for g in said["groups"]],
+                         [("service memory", 5000, 1), ("service memory", 200, 2)])
+        self.assertEqual(said["layers"][0], {"name": "service memory", "live_bytes": 5200, "live_blocks": 3, "allocations": 104,
+                                             "reallocations": 1, "deallocations": 101, "failed": 0, "misuse": 1})
+        self.assertEqual(said["does_not_add_up"], {})
+        for group, function in zip(said["groups"], ["forgotten_buffer", "forgotten_session"]):
+            self.assertTrue(any(function in frame["function"] for frame in group["frames"]), group["frames"])
 
     def test_json_says_the_same(self):
         answer = run("leaks", "--json", LOG)
