@@ -2,6 +2,7 @@
 // Writes the call log of a debug_adaptor to the file named, leaving three blocks live in two places, for leaks_test.py.
 #include <cstddef>
 #include <cstdio>
+#include <memory_resource>
 
 import strata.pmr;
 
