@@ -27,9 +27,32 @@ std::unique_ptr<subject> open_stack() {
 
 std::unique_ptr<subject> open_checked_slabs() { return stack_of(sp::pages{}, sp::slabs{.checks = true}); }
 
-/// For all purposes: small blocks are fast, all others leave little behind.
+/// For all purposes: blocks up to so many bytes in slabs, which are blocks of a heap, the others in that heap itself.
+template <std::size_t Small>
+class slabs_on_heap final : public subject {
+ public:
+  [[nodiscard]] std::pmr::memory_resource& memory() noexcept override { return all_; }
+  void trim() noexcept override {
+    slabs_.trim();
+    heap_.trim();
+  }
+  void verify() const override {
+    if (const auto found = all_.check(); found.found()) throw wrong(found.sentence);
+  }
+
+ private:
+  using heap_type = sp::heap_resource<sp::page_resource, sp::threads::any>;
+  using slabs_type = sp::slab_resource<heap_type>;
+
+  sp::page_resource pages_;
+  heap_type heap_{&pages_};
+  slabs_type slabs_{&heap_, {.largest = Small, .keep_empty = 0}};
+  sp::size_split_resource<slabs_type, heap_type> all_{&slabs_, {.large = &heap_, .largest_small = Small}};
+};
+
+template <std::size_t Small>
 std::unique_ptr<subject> open_slabs_on_heap() {
-  return stack_of(sp::pages{}, sp::shared_heap{}, sp::slabs{.largest = 1024});
+  return std::make_unique<slabs_on_heap<Small>>();
 }
 
 /// The standard library's allocator behind the calls that a mempool has.
@@ -56,7 +79,9 @@ constexpr contender kContenders[] = {
      open_stack<sp::pages, sp::large_pages, sp::slabs>},
     {"one_slabs", "strata: pages, unsynchronized_slabs", !kPeer, !kShareable,
      open_stack<sp::pages, sp::unsynchronized_slabs>},
-    {"slabs_on_heap", "strata: pages, shared_heap, slabs up to 1 KiB", !kPeer, kShareable, open_slabs_on_heap},
+    {"slabs_on_heap", "strata: slabs up to 1 KiB on a shared_heap, size_split between the two", !kPeer, kShareable,
+     open_slabs_on_heap<1024>},
+    {"small_slabs_on_heap", "strata: the same, slabs up to 128 bytes", !kPeer, kShareable, open_slabs_on_heap<128>},
     {"shared_heap", "strata: pages, shared_heap", !kPeer, kShareable, open_stack<sp::pages, sp::shared_heap>},
     {"sync_heap", "strata: pages, heap, synchronized", !kPeer, kShareable,
      open_stack<sp::pages, sp::heap, sp::synchronized>},
