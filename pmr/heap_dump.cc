@@ -6,6 +6,7 @@ module;
 module strata.pmr:heap_dump.impl;
 
 import :heap_dump;
+import :text_sink;
 
 import strata.mem;
 
@@ -21,24 +22,26 @@ const char* state_of(const mem::heap_block& b) {
 }  // namespace
 
 heap_dump::heap_dump(std::FILE* out, const char* name) : out_(out) {
-  std::fputs("strata-heap 1 ", out_);
-  for (const char* c = name; *c != '\0'; ++c) {
-    const bool plain = *c > ' ' && *c < 0x7F && *c != '%' && *c != ',' && *c != '=';
-    plain ? std::fputc(*c, out_) : std::fprintf(out_, "%%%02X", static_cast<unsigned char>(*c));
-  }
-  std::fputc('\n', out_);
+  text_line line;
+  (line << "strata-heap 1 ").word(name).write_to(out_);
 }
 
-heap_dump::~heap_dump() { std::fprintf(out_, "end %zu %zu\n", arenas_, blocks_); }
+heap_dump::~heap_dump() {
+  text_line line;
+  (line << "end " << arenas_ << " " << blocks_).write_to(out_);
+}
 
 void heap_dump::add(const mem::region& arena) {
   ++arenas_;
-  std::fprintf(out_, "arena 0x%zx %zu\n", mem::address(&arena), arena.bytes);
+  text_line line;
+  (line << "arena " << &arena << " " << arena.bytes).write_to(out_);
 }
 
 void heap_dump::add(const mem::heap_block& b) {
   ++blocks_;
-  std::fprintf(out_, "%s 0x%zx %zu %zu\n", state_of(b), mem::address(b.start) + mem::block::overhead, b.bytes, b.asked);
+  const std::byte* const payload = mem::at<std::byte>(b.start, mem::block::overhead);
+  text_line line;
+  (line << state_of(b) << " " << payload << " " << b.bytes << " " << b.asked).write_to(out_);
 }
 
 }  // namespace strata::pmr

@@ -5,6 +5,8 @@ module;
 
 export module strata.pmr:heap_dump;
 
+import :text_sink;
+
 import strata.mem;
 
 /// A heap, written down: a line for each arena and each block, for `strata heapmap` and for people.
@@ -14,7 +16,7 @@ import strata.mem;
 ///   <state> <payload> <bytes> <asked>        used, movable, kept or free; bytes with the word in front of the payload
 ///   end <arenas> <blocks>
 ///
-/// Addresses 0x…, numbers decimal, names with what is no printable character, a space, %, a comma or = as %XX.
+/// Addresses and names as text_line writes them, other numbers decimal.
 export namespace strata::pmr {
 
 class heap_dump {
@@ -29,7 +31,7 @@ class heap_dump {
   void add(const mem::heap_block& b);
 
  private:
-  std::FILE* const out_;
+  const text_sink out_;
   std::size_t arenas_ = 0;
   std::size_t blocks_ = 0;
 };

@@ -20,6 +20,7 @@ import :heap_options;
 import :layer;
 import :ledger;
 import :misuse;
+import :refusals;
 import :report;
 
 import strata.mem;
@@ -35,7 +36,7 @@ import strata.mem;
 /// Size           up to 2^45 bytes; zero takes a smallest block
 /// Complexity     O(1) but for the arenas' tree, O(log arenas), whatever the sequence of sizes; compact(), check() and
 ///                walk() O(blocks)
-/// Overhead       8 bytes a block, rounding to the quantum (16), 56 bytes an arena; a movable block 16 more
+/// Overhead       8 bytes a block, rounding to the quantum (16), 48 bytes an arena; a movable block 16 more
 /// Throws         what upstream throws, or allocation_error for what cannot be and beyond max_bytes, after one
 ///                compaction that did not help; nothing has changed. What owners and panic throw
 /// Deallocate     noexcept unless panic throws; size and alignment as allocated. A block that is free already and a
@@ -357,16 +358,11 @@ heap_figures heap_resource<Upstream, Threads>::counters() const noexcept {
 
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::degraded(std::span<degradation> out) const noexcept {
-  std::size_t count = 0;
-  for (const mem::os_error cause : {lock_.unknown_to_fork(), growth_.unknown_to_fork()}) {
-    if (!cause.failed() || count != 0) continue;
-    if (!out.empty()) {
-      out[0] = {"a lock is not known to fork(): a child forked while another thread allocates may hang; do not fork",
-                cause, 1};
-    }
-    ++count;
-  }
-  return count;
+  const mem::os_error lock = lock_.unknown_to_fork();
+  const mem::os_error cause = lock.failed() ? lock : growth_.unknown_to_fork();
+  return tell({{"a lock is not known to fork(): a child forked while another thread allocates may hang; do not fork",
+                cause, cause.failed() ? std::size_t{1} : 0}},
+              out);
 }
 
 template <class Upstream, threads Threads>
@@ -495,6 +491,7 @@ void heap_resource<Upstream, Threads>::release() noexcept {
   {
     const mem::lock held(lock_);
     waiting_.fill({});
+    found_count_ = 0;
     ledger_.released();
     damage_ = nullptr;
     r = heap_.clear();

@@ -27,6 +27,9 @@ TEST(HeapOptions, AskForWhatIsNeededAndALittleAhead) {
   const shared_heap options{.min_arena = 64 * kib, .max_arena = 2 * mib, .max_bytes = 10 * mib};
   EXPECT_EQ(options.next_arena(0, 1), 64 * kib);
   EXPECT_EQ(options.next_arena(8 * mib, 1), 1 * mib);
+  EXPECT_EQ(options.next_arena(9 * mib, 1), 1 * mib) << "all that is left";
+  EXPECT_EQ((shared_heap{.max_arena = 2 * mib}.next_arena(800 * mib, 1)), 2 * mib);
+  EXPECT_GE(options.next_arena(0, 5 * mib + 1), 5 * mib + 1);
   EXPECT_EQ(options.next_arena(0, 5 * mib + 1) % (4 * kib), 0U);
   EXPECT_EQ(options.next_arena(10 * mib - 48, 48), 48U) << "no more than there may be";
 }

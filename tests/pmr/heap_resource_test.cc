@@ -68,14 +68,6 @@ TEST_F(HeapResource, AsksForMinArenaAndServesManyBlocksFromIt) {
   expect_sums(memory);
 }
 
-TEST_F(HeapResource, GrowsByAnEighthUpToMaxArena) {
-  const heap options{.min_arena = 64 * kib, .max_arena = 2 * mib};
-  EXPECT_EQ(options.next_arena(0, 1), 64 * kib);
-  EXPECT_EQ(options.next_arena(8 * mib, 1), 1 * mib);
-  EXPECT_EQ(options.next_arena(800 * mib, 1), 2 * mib);
-  EXPECT_GE(options.next_arena(0, 5 * mib + 1), 5 * mib + 1);
-}
-
 TEST_F(HeapResource, FallsBackToWhatTheRequestNeedsWhenUpstreamHasNoMore) {
   alignas(16) std::byte buffer[4096];
   std::pmr::monotonic_buffer_resource limited(buffer, sizeof(buffer), std::pmr::null_memory_resource());
