@@ -6,10 +6,14 @@
 // residue; blocks that grow in every direction or move, and are as they were when that fails (W2-12); arenas that touch
 // become one when the program agrees (S2-24); counters add up at every step (S2-20, D2-09); a heap found damaged is
 // marked (W2-13); callbacks run with no lock held (D2-02, D2-13); sizes that wrap are refused (D2-07); arenas go back
-// (D2-14); foreign pointers are told without being read (D2-15); the shared form serves many threads.
+// (D2-14); foreign pointers are told without being read (D2-15); the shared form serves many threads, and children of forks
+// made meanwhile.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -583,6 +587,39 @@ TEST_F(HeapResource, IsSharedByManyThreads) {
   expect_sums(memory);
   (void)memory.trim();
   EXPECT_EQ(memory.stats().upstream, 0U);
+}
+
+// Children die in _exit and say by their status that they could allocate. A hang would be the test's own time limit.
+TEST_F(HeapResource, ChildrenOfAForkGoOnWithASharedHeap) {
+  page_resource source;
+  heap_resource memory(&source, shared_heap{.min_arena = 64 * kib, .keep_empty = 0});
+  std::atomic<bool> done{false};
+  std::vector<std::thread> crew;
+  for (int t = 0; t < 4; ++t) {
+    crew.emplace_back([&] {
+      while (!done) {
+        void* const small = memory.allocate(100);
+        memory.deallocate(memory.allocate(60 * kib), 60 * kib);
+        memory.deallocate(small, 100);
+      }
+    });
+  }
+  for (int i = 0; i < 100; ++i) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      memory.deallocate(memory.allocate(100'000), 100'000);
+      (void)memory.trim();
+      ::_exit(memory.check().found() ? 1 : 0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "child " << i;
+  }
+  done = true;
+  for (std::thread& t : crew) t.join();
+  EXPECT_EQ(memory.stats().live, 0U);
+  expect_sums(memory);
 }
 
 using HeapResourceDeathTest = HeapResource;
