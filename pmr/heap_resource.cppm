@@ -669,7 +669,8 @@ bool heap_resource<Upstream, Threads>::start_compaction() noexcept {
   const mem::lock held(lock_);
   settle();
   mem::heap_mover mover(heap_);
-  if (compacting_ || still_.load(std::memory_order_acquire) != 0) return false;
+  // Where threads share the heap, whose turn it is says so; and a child of a fork has a turn of its own.
+  if ((!thread_safe && compacting_) || still_.load(std::memory_order_acquire) != 0) return false;
   if (heap_.movable_blocks() == 0 || !mover.worthwhile()) return false;
   mover.start();
   ++compactions_;
