@@ -46,6 +46,7 @@ export import :slot_shape;
 export import :small_mutex;
 export import :sole_cache;
 export import :span_table;
+export import :stack_table;
 export import :stripes;
 export import :thread_cache;
 export import :thread_number;
