@@ -10,6 +10,7 @@ module bench:contenders.impl;
 
 import :contenders;
 import :peers;
+import :published;
 import :stack_subject;
 import :subject;
 
@@ -107,6 +108,12 @@ constexpr contender kMpbenchOnly[] = {
      open_sizeless},
 };
 
+/// For shadow pages alone. Ratios are to the first, since the second is not shareable.
+constexpr contender kShadow[] = {
+    {"plain", "strata: pages, slabs", kPeer, kShareable, open_stack<sp::pages, sp::slabs>},
+    {"published", "a mapping for each block, over slabs in shared memory", kPeer, !kShareable, open_published},
+};
+
 constexpr std::string_view kMpbench[] = {"glibc",         "mimalloc", "jemalloc", "tcmalloc",  "tbb",
                                          "std_sync_pool", "std_pool", "slabs",    "sync_heap", "heap"};
 
@@ -121,9 +128,12 @@ std::vector<const contender*> mpbench_contenders() {
   return result;
 }
 
+std::span<const contender> shadow_contenders() noexcept { return kShadow; }
+
 const contender* find_contender(std::string_view name) noexcept {
   for (const std::span<const contender> among :
-       {std::span<const contender>(kContenders), std::span<const contender>(kMpbenchOnly)}) {
+       {std::span<const contender>(kContenders), std::span<const contender>(kMpbenchOnly),
+        std::span<const contender>(kShadow)}) {
     for (const contender& c : among) {
       if (c.name == name) return &c;
     }
