@@ -7,6 +7,7 @@ export import :cpu;
 export import :error;
 export import :facts;
 export import :fork;
+export import :guard;
 export import :large_page;
 export import :lock;
 export import :memory;
