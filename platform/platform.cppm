@@ -10,6 +10,7 @@ export import :fork;
 export import :guard;
 export import :large_page;
 export import :lock;
+export import :mappings;
 export import :memory;
 export import :page;
 export import :segment;
