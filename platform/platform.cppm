@@ -6,6 +6,7 @@ export import :clock;
 export import :cpu;
 export import :error;
 export import :facts;
+export import :fault;
 export import :fork;
 export import :guard;
 export import :large_page;

@@ -26,32 +26,57 @@ inline thread_local fault_seen last_fault;
 }
 }  // namespace inner
 
-/// Makes one access and survives it. Not instrumented: under a sanitizer the machine's own answer is asked for.
-template <typename Access>
-__attribute__((disable_sanitizer_instrumentation, no_sanitize("all"))) fault_seen fault_of(const Access& access) {
-  struct sigaction ours{};
-  ours.sa_sigaction = inner::keep;
-  ours.sa_flags = SA_SIGINFO;
-  struct sigaction before[2];
-  sigaction(SIGSEGV, &ours, &before[0]);
-  sigaction(SIGBUS, &ours, &before[1]);
-  inner::last_fault = {};
-  if (sigsetjmp(inner::before_the_access, 1) == 0) access();
-  sigaction(SIGSEGV, &before[0], nullptr);
-  sigaction(SIGBUS, &before[1], nullptr);
-  return inner::last_fault;
-}
+/// While it lives, a fault ends the access that accessing() makes, and is told.
+class recovering_handler {
+ public:
+  explicit recovering_handler(int flags = SA_SIGINFO) {
+    struct sigaction ours{};
+    ours.sa_sigaction = inner::keep;
+    ours.sa_flags = flags;
+    sigaction(SIGSEGV, &ours, &before_[0]);
+    sigaction(SIGBUS, &ours, &before_[1]);
+  }
+  ~recovering_handler() {
+    sigaction(SIGSEGV, &before_[0], nullptr);
+    sigaction(SIGBUS, &before_[1], nullptr);
+  }
+  recovering_handler(const recovering_handler&) = delete;
+  recovering_handler& operator=(const recovering_handler&) = delete;
 
+  /// Calls `access` and tells what became of it. Not instrumented: under a sanitizer the machine's own answer is asked
+  /// for.
+  template <typename Access>
+  __attribute__((disable_sanitizer_instrumentation, no_sanitize("all"))) static fault_seen accessing(
+      const Access& access) {
+    inner::last_fault = {};
+    if (sigsetjmp(inner::before_the_access, 1) == 0) access();
+    return inner::last_fault;
+  }
+
+  static fault_seen loading(const volatile void* at) {
+    return accessing([at]() __attribute__((disable_sanitizer_instrumentation, no_sanitize("all"))) {
+      static_cast<void>(*static_cast<const volatile char*>(at));
+    });
+  }
+  static fault_seen storing(volatile void* at) {
+    return accessing([at]() __attribute__((disable_sanitizer_instrumentation, no_sanitize("all"))) {
+      *static_cast<volatile char*>(at) = 1;
+    });
+  }
+
+ private:
+  struct sigaction before_[2];
+};
+
+/// One access, survived.
 inline fault_seen fault_of_load(const volatile void* at) {
-  return fault_of([at]() __attribute__((disable_sanitizer_instrumentation, no_sanitize("all"))) {
-    static_cast<void>(*static_cast<const volatile char*>(at));
-  });
+  const recovering_handler handler;
+  return recovering_handler::loading(at);
 }
 
 inline fault_seen fault_of_store(volatile void* at) {
-  return fault_of([at]() __attribute__((disable_sanitizer_instrumentation, no_sanitize("all"))) {
-    *static_cast<volatile char*>(at) = 1;
-  });
+  const recovering_handler handler;
+  return recovering_handler::storing(at);
 }
 
 }  // namespace strata::test
