@@ -122,6 +122,8 @@ class shadow_pool {
            space_.zone(space_.zone_of(space_.page_of(p))).holder.load(std::memory_order_relaxed) == this;
   }
 
+  [[nodiscard]] inline const shadow_space& space() const noexcept { return space_; }
+
   /// Sets the guards that wait. Returns how many blocks there were.
   std::size_t flush() noexcept;
   /// Gives back the memory of slabs without blocks, guards first. Returns bytes.

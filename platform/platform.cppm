@@ -3,6 +3,7 @@ export module strata.platform;
 
 export import :atomic;
 export import :clock;
+export import :console;
 export import :cpu;
 export import :error;
 export import :facts;
