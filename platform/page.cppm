@@ -53,6 +53,13 @@ std::size_t page_sizes(std::span<std::size_t> out, const char* root = "") noexce
 /// stays committed with its contents.
 [[nodiscard]] os_error uncommit(void* base, std::size_t bytes) noexcept;
 
+/// Makes a range as reserve() left it, whatever was put there since: committed, protected or guarded memory, mappings of
+/// objects, several of them side by side. Memory goes back at once, locks end, an object keeps its bytes. One call, and
+/// the range is one mapping with reservations on either side of it. Refused (too many mappings, ENOMEM): the range is as
+/// it was; not because of what lies whole in it.
+/// Pre: every page is in a reservation made here, or was mapped over one; not in what map() gave.
+[[nodiscard]] os_error reserve_again(void* base, std::size_t bytes) noexcept;
+
 /// Gives up address space and memory. May be refused when it would split a mapping and the process has too many
 /// (ENOMEM): the range then stays mapped, and the caller keeps and counts it.
 [[nodiscard]] os_error unmap(void* base, std::size_t bytes) noexcept;

@@ -160,6 +160,12 @@ os_error uncommit(void* base, std::size_t bytes) noexcept {
   return refused;
 }
 
+os_error reserve_again(void* base, std::size_t bytes) noexcept {
+  // Exactly what reserve() asks for, so that the kernel makes one mapping of this piece and its neighbours.
+  void* const got = ::mmap(base, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  return got == MAP_FAILED ? os_error{"mmap", errno} : success;
+}
+
 os_error unmap(void* base, std::size_t bytes) noexcept { return answer("munmap", ::munmap(base, bytes)); }
 
 os_error protect(void* base, std::size_t bytes, access allowed) noexcept {

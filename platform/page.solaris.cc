@@ -92,6 +92,8 @@ os_error uncommit(void* base, std::size_t bytes) noexcept {
   return replace(base, bytes, PROT_NONE);
 }
 
+os_error reserve_again(void* base, std::size_t bytes) noexcept { return replace(base, bytes, PROT_NONE); }
+
 os_error unmap(void* base, std::size_t bytes) noexcept { return answer("munmap", ::munmap(at(base), bytes)); }
 
 os_error protect(void* base, std::size_t bytes, access allowed) noexcept {

@@ -60,11 +60,12 @@ struct shared_object {
 /// Makes an object without a name, empty. `label` is for tools; a system may ignore it.
 [[nodiscard]] shared_object create_unnamed(const char* label) noexcept;
 
-/// Sets the size in bytes: what is beyond is zero, or gone. No memory is taken. (EFBIG, EPERM when sealed, …)
+/// Sets the size in bytes: what is beyond is zero, or gone. No memory is taken. Refused: more than a file of this
+/// process may have, by its limit too (EFBIG, and no signal), sealed (EPERM), …
 [[nodiscard]] os_error resize(int descriptor, std::size_t bytes) noexcept;
 
 /// Takes memory for the first `bytes`, so that no later touch is refused by a signal. Refused: too little (ENOSPC,
-/// ENOMEM); some may then be taken. An object without a name may know no bound but the machine: ask memory() first.
+/// ENOMEM), too large a file (EFBIG); some may then be taken. An object without a name may know no bound but the machine: ask memory() first.
 [[nodiscard]] os_error reserve_memory(int descriptor, std::size_t bytes) noexcept;
 
 /// Size of an object in bytes; 0 and the error when it is not known.
@@ -88,6 +89,17 @@ struct object_size {
 
 /// The same at one address and no other. Where something is mapped already it is refused (EEXIST), never replaced.
 [[nodiscard]] mapping map_object_at(int descriptor, std::size_t bytes, void* where) noexcept;
+
+/// Maps part of an object, readable and writable, shared, over part of one's own address space, and replaces what is
+/// there: a reservation, or what was mapped over one before. reserve_again() undoes it. Parts that follow each other in
+/// the object and in address space are one mapping. Refused: too many mappings (ENOMEM), …; the range is as it was.
+/// Pre: `offset` is a multiple of page_size(); the part ends within the object, or touching what is beyond is a signal.
+[[nodiscard]] os_error map_object_over(int descriptor, std::size_t offset, std::size_t bytes, void* where) noexcept;
+
+/// Hands the memory of a part of an object back at once; it reads as zero in every mapping, and the size stays, sealed
+/// or not. Refused where the OS cannot (ENOTSUP): the part is as it was.
+/// Pre: `offset` and `bytes` are multiples of page_size() and bytes > 0.
+[[nodiscard]] os_error give_back_part(int descriptor, std::size_t offset, std::size_t bytes) noexcept;
 
 /// Closes a descriptor. Mappings stay. Never repeated.
 void close_object(int descriptor) noexcept;

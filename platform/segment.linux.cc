@@ -3,6 +3,7 @@ module;
 #include <fcntl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -73,6 +74,14 @@ void leave(const mapping& place, std::size_t bytes) noexcept {
   if (place.base != nullptr) static_cast<void>(unmap(place.base, bytes));
 }
 
+/// Whether making the object this large is over the process's limit for files: the kernel's answer to that would be a
+/// signal that ends it. (The limit has to be looked at beforehand: one that another thread lowers in between is missed.)
+bool over_file_limit(int descriptor, std::size_t bytes) noexcept {
+  rlimit allowed{};
+  if (::getrlimit(RLIMIT_FSIZE, &allowed) != 0 || bytes <= allowed.rlim_cur) return false;
+  return size_of(descriptor).bytes < bytes;
+}
+
 }  // namespace
 
 mapping attach_private(std::size_t bytes, segment_kind kind, std::size_t page_bytes, std::size_t alignment) noexcept {
@@ -129,11 +138,13 @@ shared_object create_unnamed(const char* label) noexcept {
 
 os_error resize(int descriptor, std::size_t bytes) noexcept {
   if (bytes > static_cast<std::size_t>(std::numeric_limits<off_t>::max())) return {"ftruncate", EFBIG};
+  if (over_file_limit(descriptor, bytes)) return {"ftruncate", EFBIG};
   return answer("ftruncate", uninterrupted([=] { return ::ftruncate(descriptor, static_cast<off_t>(bytes)); }));
 }
 
 os_error reserve_memory(int descriptor, std::size_t bytes) noexcept {
   if (bytes > static_cast<std::size_t>(std::numeric_limits<off_t>::max())) return {"posix_fallocate", EFBIG};
+  if (over_file_limit(descriptor, bytes)) return {"posix_fallocate", EFBIG};
   int code = 0;  // returned, not left in errno
   do {
     code = ::posix_fallocate(descriptor, 0, static_cast<off_t>(bytes));
@@ -179,6 +190,21 @@ mapping map_object_at(int descriptor, std::size_t bytes, void* where) noexcept {
   // A kernel before 4.17 takes the address as a wish; it put the mapping elsewhere because something is there.
   ::munmap(base, bytes);
   return {nullptr, {"mmap", EEXIST}};
+}
+
+os_error map_object_over(int descriptor, std::size_t offset, std::size_t bytes, void* where) noexcept {
+  void* const base =
+      ::mmap(where, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, static_cast<off_t>(offset));
+  return base == MAP_FAILED ? os_error{"mmap", errno} : success;
+}
+
+os_error give_back_part(int descriptor, std::size_t offset, std::size_t bytes) noexcept {
+  const os_error refused = answer("fallocate", uninterrupted([=] {
+                                    return ::fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                                       static_cast<off_t>(offset), static_cast<off_t>(bytes));
+                                  }));
+  // Two errno are one here: of a file system without holes, and of a kernel built without the call.
+  return refused.code == EOPNOTSUPP || refused.code == ENOSYS ? os_error{"fallocate", ENOTSUP} : refused;
 }
 
 void close_object(int descriptor) noexcept { ::close(descriptor); }

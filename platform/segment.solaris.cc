@@ -4,6 +4,7 @@ module;
 #include <fcntl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -108,6 +109,14 @@ os_error write_every_page(int descriptor, std::size_t bytes) noexcept {
   return success;
 }
 
+/// Whether making the object this large is over the process's limit for files: the kernel's answer to that would be a
+/// signal that ends it. (The limit has to be looked at beforehand: one that another thread lowers in between is missed.)
+bool over_file_limit(int descriptor, std::size_t bytes) noexcept {
+  rlimit allowed{};
+  if (::getrlimit(RLIMIT_FSIZE, &allowed) != 0 || bytes <= allowed.rlim_cur) return false;
+  return size_of(descriptor).bytes < bytes;
+}
+
 }  // namespace
 
 mapping attach_private(std::size_t bytes, segment_kind kind, std::size_t, std::size_t alignment) noexcept {
@@ -158,11 +167,13 @@ shared_object create_unnamed(const char*) noexcept {
 
 os_error resize(int descriptor, std::size_t bytes) noexcept {
   if (bytes > static_cast<std::size_t>(std::numeric_limits<off_t>::max())) return {"ftruncate", EFBIG};
+  if (over_file_limit(descriptor, bytes)) return {"ftruncate", EFBIG};
   return answer("ftruncate", uninterrupted([=] { return ::ftruncate(descriptor, static_cast<off_t>(bytes)); }));
 }
 
 os_error reserve_memory(int descriptor, std::size_t bytes) noexcept {
   if (bytes > static_cast<std::size_t>(std::numeric_limits<off_t>::max())) return {"posix_fallocate", EFBIG};
+  if (over_file_limit(descriptor, bytes)) return {"posix_fallocate", EFBIG};
   int code = 0;  // returned, not left in errno
   do {
     code = ::posix_fallocate(descriptor, 0, static_cast<off_t>(bytes));
@@ -221,6 +232,15 @@ mapping map_object_at(int descriptor, std::size_t bytes, void* where) noexcept {
   static_cast<void>(unmap(base, bytes));
   return {nullptr, {"mmap", EEXIST}};
 }
+
+os_error map_object_over(int descriptor, std::size_t offset, std::size_t bytes, void* where) noexcept {
+  void* const base = static_cast<void*>(
+      ::mmap(at(where), bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, static_cast<off_t>(offset)));
+  return base == MAP_FAILED ? os_error{"mmap", errno} : success;
+}
+
+// fcntl(F_FREESP) is documented for parts of files, but tmpfs, where objects live, knows it to the end of a file only.
+os_error give_back_part(int, std::size_t, std::size_t) noexcept { return {"fcntl", ENOTSUP}; }
 
 void close_object(int descriptor) noexcept { ::close(descriptor); }
 

@@ -82,8 +82,8 @@ void print_misuse(const misuse& what, const text_sink& out) noexcept {
   if (what.where != nullptr) print_place(what, out);
   for (const block_trace& block : what.blocks) {
     text_line line;
-    line << "  block " << block.pointer << ", " << block.bytes << " bytes aligned to " << block.alignment
-         << ", of call " << std::size_t{block.number};
+    line << "  block " << block.pointer << ", " << block.bytes << " bytes aligned to " << block.alignment;
+    if (block.number != 0) line << ", of call " << std::size_t{block.number};
     line.write_to(out);
     print_site("allocated", block.allocated, out);
     if (block.freed.thread != 0) print_site("deallocated", block.freed, out);

@@ -23,7 +23,7 @@ struct block_trace {
   const void* pointer = nullptr;
   std::size_t bytes = 0;      ///< as allocated
   std::size_t alignment = 0;  ///< as allocated
-  std::uint64_t number = 0;   ///< of the call that allocated it
+  std::uint64_t number = 0;   ///< of the call that allocated it; 0: not known
   call_site allocated{};
   call_site freed{};  ///< thread 0: it was not
 };

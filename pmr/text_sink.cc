@@ -11,6 +11,8 @@ module strata.pmr:text_sink.impl;
 
 import :text_sink;
 
+import strata.mem;
+
 namespace strata::pmr {
 
 namespace {
@@ -23,8 +25,13 @@ void to_standard_error(void* /*nobody*/, const char* text, std::size_t bytes) no
   static_cast<void>(std::fwrite(text, 1, bytes, stderr));
 }
 
+void to_console(void* /*nobody*/, const char* text, std::size_t bytes) noexcept {
+  mem::write_to_console({text, bytes});
+}
+
 }  // namespace
 
+text_sink text_sink::console() noexcept { return {&to_console, nullptr}; }
 text_sink::text_sink() noexcept : write_(&to_standard_error), to_(nullptr) {}
 text_sink::text_sink(std::FILE* stream) noexcept : write_(&to_stream), to_(stream) {}
 

@@ -23,6 +23,8 @@ class text_sink {
   /// are in the file is as setvbuf() says. Its buffer is the C library's affair.
   text_sink(std::FILE* stream) noexcept;
   text_sink(writer write, void* to) noexcept : write_(write), to_(to) {}
+  /// Standard error without a stream: for signal handlers.
+  [[nodiscard]] static text_sink console() noexcept;
 
   void write(std::string_view text) const noexcept { write_(to_, text.data(), text.size()); }
 

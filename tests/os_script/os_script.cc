@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
@@ -39,7 +40,10 @@ struct call_script {
   int nth_errno[kWaiting];
 };
 
+constexpr int kAdvices = 128;
+
 constinit call_script scripts[os_call_count] = {};
+constinit int advice_errno[kAdvices] = {};
 constinit int active = 0;
 constinit std::size_t mapped = 0;
 
@@ -68,6 +72,14 @@ STRATA_PLAIN inline int scripted(os_call which) {
   return code;
 }
 
+/// Returns the errno an advice shall be refused with, 0 when it shall not.
+STRATA_PLAIN inline int refused_advice(int advice) {
+  if (load(active) == 0 || advice < 0 || advice >= kAdvices) return 0;
+  const int code = load(advice_errno[advice]);
+  if (code != 0) __atomic_add_fetch(&scripts[static_cast<int>(os_call::madvise)].failed, 1, __ATOMIC_ACQ_REL);
+  return code;
+}
+
 STRATA_PLAIN inline std::size_t whole_pages(std::size_t bytes) { return (bytes + 4095) & ~std::size_t{4095}; }
 
 void demand(bool holds, const char* what) {
@@ -86,6 +98,7 @@ os_script::os_script() {
     store(script.always, 0);
     for (unsigned& nth : script.nth) store(nth, 0U);
   }
+  for (int& code : advice_errno) store(code, 0);
   store(mapped, std::size_t{0});
   store(active, 1);
 }
@@ -106,6 +119,11 @@ void os_script::fail(os_call call, unsigned nth, int code) {
 }
 
 void os_script::fail_always(os_call call, int code) { store(script_of(call).always, code); }
+void os_script::fail_advice(int advice, int code) {
+  demand(advice >= 0 && advice < kAdvices, "no such advice");
+  store(advice_errno[advice], code);
+}
+
 unsigned os_script::calls(os_call call) const { return load(script_of(call).calls); }
 unsigned os_script::failed(os_call call) const { return load(script_of(call).failed); }
 std::size_t os_script::mapped_bytes() const { return load(mapped); }
@@ -113,6 +131,7 @@ std::size_t os_script::mapped_bytes() const { return load(mapped); }
 }  // namespace strata::test
 
 using strata::test::os_call;
+using strata::test::refused_advice;
 using strata::test::scripted;
 
 // A call that reports errors by -1 and errno.
@@ -168,7 +187,18 @@ STRATA_WRAPPER int __wrap_munmap(void* address, std::size_t bytes) {
 }
 
 STRATA_WRAP(int, mprotect, mprotect, (void* address, std::size_t bytes, int protection), (address, bytes, protection));
-STRATA_WRAP(int, madvise, madvise, (void* address, std::size_t bytes, int advice), (address, bytes, advice));
+
+extern "C" int __real_madvise(void*, std::size_t, int);
+STRATA_WRAPPER int __wrap_madvise(void* address, std::size_t bytes, int advice) {
+  int code = scripted(os_call::madvise);
+  if (code == 0) code = refused_advice(advice);
+  if (code != 0) {
+    errno = code;
+    return -1;
+  }
+  return __real_madvise(address, bytes, advice);
+}
+
 STRATA_WRAP(int, mlock, mlock, (const void* address, std::size_t bytes), (address, bytes));
 STRATA_WRAP(int, mlock2, mlock2, (const void* address, std::size_t bytes, unsigned flags), (address, bytes, flags));
 STRATA_WRAP(int, munlock, munlock, (const void* address, std::size_t bytes), (address, bytes));
@@ -180,6 +210,11 @@ STRATA_WRAP(int, shm_unlink, shm_unlink, (const char* name), (name));
 STRATA_WRAP(int, memfd_create, memfd_create, (const char* name, unsigned flags), (name, flags));
 STRATA_WRAP(int, ftruncate, ftruncate, (int fd, off_t bytes), (fd, bytes));
 STRATA_WRAP(int, ftruncate64, ftruncate, (int fd, off_t bytes), (fd, bytes));
+STRATA_WRAP(int, fallocate, fallocate, (int fd, int mode, off_t from, off_t bytes), (fd, mode, from, bytes));
+STRATA_WRAP(int, fallocate64, fallocate, (int fd, int mode, off_t from, off_t bytes), (fd, mode, from, bytes));
+STRATA_WRAP(int, sigaction, sigaction, (int signal, const struct sigaction* action, struct sigaction* before),
+            (signal, action, before));
+STRATA_WRAP(int, sigaltstack, sigaltstack, (const stack_t* stack, stack_t* before), (stack, before));
 STRATA_WRAP(int, fstat, fstat, (int fd, struct stat* known), (fd, known));
 STRATA_WRAP(int, fstat64, fstat, (int fd, struct stat64* known), (fd, known));
 STRATA_WRAP(int, fstatvfs, fstatvfs, (int fd, struct statvfs* place), (fd, place));

@@ -38,10 +38,13 @@ enum class os_call : int {
   memfd_create,
   ftruncate,
   posix_fallocate,
+  fallocate,
   fstat,
   fstatvfs,
   fcntl,
   prctl,
+  sigaction,
+  sigaltstack,
   syscall,
   sysconf,
   sysinfo,
@@ -72,6 +75,10 @@ class os_script {
 
   /// No call is made from now on; each reports `code`. 0 ends it.
   void fail_always(os_call call, int code);
+
+  /// No madvise with `advice` is made from now on; each reports `code`. 0 ends it. So a kernel that does not know an
+  /// advice is simulated. Such calls count as those of madvise, and as failed. Pre: 0 <= advice < 128.
+  void fail_advice(int advice, int code);
 
   /// Calls since this script was made, the failed ones included.
   [[nodiscard]] unsigned calls(os_call call) const;

@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -85,6 +86,17 @@ std::vector<sample> samples() {
       {os_call::memfd_create, [] { return told(::memfd_create("test", ~0U) < 0 && errno == EINVAL ? 0 : -1); }},
       {os_call::ftruncate, [] { return told(::ftruncate(object, kPage)); }},
       {os_call::posix_fallocate, [] { return ::posix_fallocate(object, 0, kPage); }},
+      {os_call::fallocate, [] { return told(::fallocate(object, 0, 0, kPage)); }},
+      {os_call::sigaction,
+       [] {
+         struct sigaction now{};
+         return told(::sigaction(SIGUSR1, nullptr, &now));
+       }},
+      {os_call::sigaltstack,
+       [] {
+         stack_t now{};
+         return told(::sigaltstack(nullptr, &now));
+       }},
       {os_call::fstat,
        [] {
          struct stat known{};
@@ -184,6 +196,28 @@ TEST(OsScript, FailsNoOtherCall) {
       if (other.call != scripted.call) EXPECT_EQ(other.make(), 0);
     }
   }
+}
+
+TEST(OsScript, FailsOneAdviceAndNoOther) {
+  void* const page = map_page();
+  ASSERT_NE(page, MAP_FAILED);
+  {
+    os_script script;
+    script.fail_advice(MADV_DONTNEED, EINVAL);
+    EXPECT_EQ(told(::madvise(page, kPage, MADV_NORMAL)), 0);
+    EXPECT_EQ(told(::madvise(page, kPage, MADV_DONTNEED)), EINVAL);
+    EXPECT_EQ(told(::madvise(page, kPage, MADV_DONTNEED)), EINVAL);
+    EXPECT_EQ(script.calls(os_call::madvise), 3U);
+    EXPECT_EQ(script.failed(os_call::madvise), 2U);
+    script.fail(os_call::madvise, 1, EXDEV);
+    EXPECT_EQ(told(::madvise(page, kPage, MADV_DONTNEED)), EXDEV) << "the nth call comes first";
+    EXPECT_EQ(told(::madvise(page, kPage, MADV_DONTNEED)), EINVAL);
+    script.fail_advice(MADV_DONTNEED, 0);
+    EXPECT_EQ(told(::madvise(page, kPage, MADV_DONTNEED)), 0);
+    script.fail_advice(MADV_DONTNEED, EINVAL);
+  }
+  EXPECT_EQ(told(::madvise(page, kPage, MADV_DONTNEED)), 0) << "ends with the script";
+  EXPECT_EQ(::munmap(page, kPage), 0);
 }
 
 TEST(OsScript, EndsWithItsScope) {

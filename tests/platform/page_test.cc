@@ -2,6 +2,7 @@
 // Claims, on every system:
 //  * ranges are aligned as asked, 4 KiB … 1 GiB, zero-filled, and leave no address space behind
 //  * a reservation faults; commit makes it usable; uncommit empties it and makes it fault again; give_back empties it
+//  * reserve_again makes a reservation of whatever became of its pieces
 //  * prefault makes pages resident and keeps contents
 //  * sizes that wrap are refused without a mapping of another size
 //  * a call that is refused, at every step of an operation, says which and how, and nothing leaks
@@ -121,6 +122,21 @@ TEST(Page, ProtectAllowsReadingOnly) {
   ASSERT_FALSE(platform::protect(got.base, page(), access::read_write).failed());
   bytes_of(got.base)[0] = 8;
   EXPECT_FALSE(platform::unmap(got.base, page()).failed());
+}
+
+TEST(Page, IsReservedAgainWhateverBecameOfItsPieces) {
+  const auto got = platform::reserve(8 * page(), page());
+  ASSERT_NE(got.base, nullptr);
+  const auto at = [&](std::size_t i) { return static_cast<char*>(got.base) + i * page(); };
+  ASSERT_FALSE(platform::commit(at(1), 2 * page()).failed());
+  ASSERT_FALSE(platform::commit(at(5), page()).failed());
+  for (const std::size_t i : {std::size_t{1}, std::size_t{2}, std::size_t{5}}) std::memset(at(i), 7, page());
+  ASSERT_FALSE(platform::protect(at(2), page(), access::read).failed());
+  ASSERT_FALSE(platform::reserve_again(at(0), 7 * page()).failed());
+  for (std::size_t i = 0; i < 8; ++i) EXPECT_DEATH(bytes_of(at(i))[0] = 1, "") << i;
+  ASSERT_FALSE(platform::commit(at(0), 8 * page()).failed());
+  EXPECT_TRUE(all_zero(at(0), 8 * page()));
+  EXPECT_FALSE(platform::unmap(got.base, 8 * page()).failed());
 }
 
 TEST(Page, PrefaultMakesEveryPageResidentAndKeepsContents) {

@@ -6,12 +6,17 @@
 //  * an object without a name cannot be resized by anybody once sealed; reserving says what does not fit, and with a
 //    full file system nothing is a signal
 //  * an object is mapped where it must be or nowhere; nothing is ever replaced
+//  * parts of an object are mapped over a reservation, several times, and a range of them becomes a bare reservation in
+//    one call, one mapping with what is beside it; 20 000 of them end as one
+//  * memory of a part goes back, sealed or not, and every mapping reads zero
+//  * a limit on the size of files is an error and no signal
 //  * every call may fail, with every errno that applies: the answer says which, and no id, descriptor or mapping leaks
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -27,9 +32,11 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <span>
 #include <string>
 
 #include "tests/os_script/os_script.h"
+#include "tests/platform/faults.h"
 #include "tests/support/huge_pool.h"
 #include "tests/support/shared_memory.h"
 
@@ -40,6 +47,8 @@ namespace {
 namespace platform = strata::platform;
 using platform::segment_kind;
 using strata::test::fail_each;
+using strata::test::fault_of_load;
+using strata::test::fault_of_store;
 using strata::test::huge_pool;
 using strata::test::in_child;
 using strata::test::object_of_this_process;
@@ -375,6 +384,180 @@ TEST(Segment, ReportsWhatEachCallOnAnObjectRefuses) {
   EXPECT_EQ(platform::room_of(made.descriptor), std::numeric_limits<std::size_t>::max());
   platform::close_object(made.descriptor);
   EXPECT_EQ(open_descriptors(), before);
+}
+
+// --- parts of objects
+
+/// Pages a file really has.
+std::size_t pages_of(int descriptor) {
+  struct stat known{};
+  EXPECT_EQ(::fstat(descriptor, &known), 0);
+  return static_cast<std::size_t>(known.st_blocks) * 512 / page();
+}
+
+/// A sealed object of some pages, each full of its number, and a reservation.
+struct SegmentParts : testing::Test {
+  static constexpr std::size_t kPages = 16;
+
+  SegmentParts() {
+    const auto made = platform::create_unnamed("strata parts test");
+    EXPECT_GE(made.descriptor, 0);
+    object = made.descriptor;
+    EXPECT_FALSE(platform::resize(object, kPages * page()).failed());
+    EXPECT_FALSE(platform::seal_size(object).failed());
+    canonical = static_cast<char*>(platform::map_object(object, kPages * page(), page(), 0).base);
+    EXPECT_NE(canonical, nullptr);
+    for (std::size_t i = 0; i < kPages; ++i) std::memset(canonical + i * page(), number(i), page());
+    reservation = static_cast<char*>(platform::reserve(reserved_bytes(), page()).base);
+    EXPECT_NE(reservation, nullptr);
+  }
+  ~SegmentParts() override {
+    platform::close_object(object);
+    EXPECT_FALSE(platform::unmap(canonical, kPages * page()).failed());
+    EXPECT_FALSE(platform::unmap(reservation, reserved_bytes()).failed());
+  }
+
+  static int number(std::size_t i) { return static_cast<int>(i + 1); }
+  static std::size_t reserved_bytes() { return 4 * kPages * page(); }
+  char* at(std::size_t i) const { return reservation + i * page(); }
+
+  int object = -1;
+  char* canonical = nullptr;
+  char* reservation = nullptr;
+};
+
+TEST_F(SegmentParts, AreMappedOverAReservationAndShareTheirBytes) {
+  EXPECT_EQ(fault_of_load(at(20)).signal, SIGSEGV);
+  for (const std::size_t where : {std::size_t{20}, std::size_t{30}, std::size_t{40}})
+    ASSERT_FALSE(platform::map_object_over(object, 4 * page(), 2 * page(), at(where)).failed());
+  for (const std::size_t where : {std::size_t{20}, std::size_t{30}, std::size_t{40}}) {
+    EXPECT_EQ(at(where)[0], number(4));
+    EXPECT_EQ(at(where + 1)[page() - 1], number(5));
+    EXPECT_EQ(fault_of_load(at(where) - 1).signal, SIGSEGV) << "the reservation goes on";
+    EXPECT_EQ(fault_of_load(at(where + 2)).signal, SIGSEGV);
+  }
+  bytes_of(at(20))[7] = 99;
+  EXPECT_EQ(bytes_of(at(40))[7], 99);
+  EXPECT_EQ(bytes_of(canonical)[4 * page() + 7], 99);
+  // Over one another.
+  ASSERT_FALSE(platform::map_object_over(object, 9 * page(), page(), at(20)).failed());
+  EXPECT_EQ(at(20)[0], number(9));
+  EXPECT_EQ(at(21)[0], number(5));
+}
+
+TEST_F(SegmentParts, ThatFollowEachOtherAreOneMapping) {
+  const std::size_t before = platform::mappings_now();
+  ASSERT_FALSE(platform::map_object_over(object, 0, 4 * page(), at(8)).failed());
+  const std::size_t with_one = platform::mappings_now();
+  EXPECT_EQ(with_one, before + 2) << "the reservation is cut in two";
+  ASSERT_FALSE(platform::map_object_over(object, 4 * page(), 4 * page(), at(12)).failed());
+  EXPECT_EQ(platform::mappings_now(), with_one);
+}
+
+TEST_F(SegmentParts, BecomeOneReservationInOneCallWhateverTheRangeHolds) {
+  const std::size_t before = platform::mappings_now();
+  for (std::size_t i = 1; i < 40; i += 2)
+    ASSERT_FALSE(platform::map_object_over(object, i % kPages * page(), page(), at(i)).failed());
+  ASSERT_FALSE(platform::commit(at(42), page()).failed());
+  bytes_of(at(42))[0] = 1;
+  ASSERT_FALSE(platform::protect(at(1), page(), platform::access::read).failed());
+  const bool guards = !platform::guard(at(3), page()).failed();
+  EXPECT_GT(platform::mappings_now(), before + 40);
+  os_script script;
+  ASSERT_FALSE(platform::reserve_again(at(0), 50 * page()).failed());
+  EXPECT_EQ(script.calls(os_call::mmap), 1U);
+  EXPECT_EQ(platform::mappings_now(), before);
+  for (std::size_t i = 0; i < 50; ++i) EXPECT_EQ(fault_of_load(at(i)).signal, SIGSEGV) << i;
+  // It can be used again, guards gone, and the object has kept its bytes.
+  ASSERT_FALSE(platform::map_object_over(object, 3 * page(), page(), at(3)).failed());
+  EXPECT_EQ(at(3)[0], number(3)) << (guards ? "a guard goes with its mapping" : "");
+  ASSERT_FALSE(platform::commit(at(42), page()).failed());
+  EXPECT_EQ(bytes_of(at(42))[0], 0);
+}
+
+TEST_F(SegmentParts, RetiredOneByOneLeaveNoMappingBehind) {
+  constexpr std::size_t kMany = 20'000;
+  const auto room = platform::reserve(kMany * page(), page());
+  ASSERT_NE(room.base, nullptr);
+  const std::size_t before = platform::mappings_now();
+  std::size_t most = 0;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    char* const here = static_cast<char*>(room.base) + i * page();
+    ASSERT_FALSE(platform::map_object_over(object, (i * 7) % kPages * page(), page(), here).failed());
+    if (i >= 4) ASSERT_FALSE(platform::reserve_again(here - 4 * page(), page()).failed());
+    if (i % 5000 == 4999) most = std::max(most, platform::mappings_now());
+  }
+  EXPECT_LE(most, before + 6) << "as many as are in use, not as have been";
+  ASSERT_FALSE(platform::unmap(room.base, kMany * page()).failed());
+}
+
+TEST_F(SegmentParts, GiveTheirMemoryBackAndReadZeroEverywhere) {
+  ASSERT_FALSE(platform::map_object_over(object, 4 * page(), 4 * page(), at(0)).failed());
+  EXPECT_EQ(pages_of(object), kPages);
+  ASSERT_FALSE(platform::give_back_part(object, 5 * page(), 2 * page()).failed());
+  EXPECT_EQ(pages_of(object), kPages - 2);
+  EXPECT_EQ(platform::size_of(object).bytes, kPages * page());
+  for (const char* const gone : {at(1), at(2), canonical + 5 * page(), canonical + 6 * page()}) {
+    const std::span<const char> bytes(gone, page());
+    EXPECT_TRUE(std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == 0; }));
+  }
+  EXPECT_EQ(at(0)[page() - 1], number(4));
+  EXPECT_EQ(at(3)[0], number(7));
+  bytes_of(at(1))[0] = 77;
+  EXPECT_EQ(canonical[5 * page()], 77) << "it is there again when touched";
+}
+
+TEST_F(SegmentParts, EveryRefusalIsToldAndChangesNothing) {
+  ASSERT_FALSE(platform::map_object_over(object, 0, page(), at(2)).failed());
+  os_script script;
+  for (const int code : {ENOMEM, EACCES, EAGAIN}) {
+    script.fail(os_call::mmap, 1, code);
+    const auto refused = platform::map_object_over(object, page(), 2 * page(), at(2));
+    EXPECT_STREQ(refused.call, "mmap");
+    EXPECT_EQ(refused.code, code);
+    script.fail(os_call::mmap, 1, code);
+    EXPECT_EQ(platform::reserve_again(at(2), page()).code, code);
+    EXPECT_EQ(at(2)[0], number(0));
+  }
+  for (const int code : {ENOSPC, EPERM, EIO}) {
+    script.fail(os_call::fallocate, 1, code);
+    const auto refused = platform::give_back_part(object, 0, page());
+    EXPECT_STREQ(refused.call, "fallocate");
+    EXPECT_EQ(refused.code, code);
+  }
+  for (const int code : {EOPNOTSUPP, ENOSYS}) {
+    script.fail(os_call::fallocate, 1, code);
+    EXPECT_EQ(platform::give_back_part(object, 0, page()).code, ENOTSUP);
+  }
+  EXPECT_EQ(at(2)[0], number(0));
+  script.fail(os_call::fallocate, 1, EINTR);
+  script.fail(os_call::fallocate, 2, EINTR);
+  EXPECT_FALSE(platform::give_back_part(object, 0, page()).failed());
+  EXPECT_EQ(at(2)[0], 0);
+  EXPECT_TRUE(platform::map_object_over(-1, 0, page(), at(2)).failed());
+  EXPECT_EQ(at(2)[0], 0) << "still mapped";
+}
+
+TEST(Segment, ALimitOnTheSizeOfFilesIsAnErrorAndNoSignal) {
+  EXPECT_EQ(in_child([] {
+              const auto made = platform::create_unnamed("strata test");
+              const auto large = platform::create_unnamed("strata test");
+              if (made.descriptor < 0 || large.descriptor < 0) return 1;
+              if (platform::resize(large.descriptor, 8 * page()).failed()) return 2;
+              ::signal(SIGXFSZ, SIG_DFL);
+              const rlimit four_pages{4 * page(), RLIM_INFINITY};
+              if (::setrlimit(RLIMIT_FSIZE, &four_pages) != 0) return 3;
+              if (platform::resize(made.descriptor, 5 * page()).code != EFBIG) return 4;
+              if (platform::reserve_memory(made.descriptor, 5 * page()).code != EFBIG) return 5;
+              if (platform::size_of(made.descriptor).bytes != 0) return 6;
+              if (platform::resize(made.descriptor, 4 * page()).failed()) return 7;
+              if (platform::reserve_memory(made.descriptor, 4 * page()).failed()) return 8;
+              // What is as large already may be given memory, and may shrink.
+              if (platform::reserve_memory(large.descriptor, 8 * page()).failed()) return 9;
+              if (platform::resize(large.descriptor, 6 * page()).failed()) return 10;
+              return 0;
+            }),
+            0);
 }
 
 // A file system for shared memory of 1 MiB, in a child with mounts of its own.

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+export module strata.pmr:shadow_calls;
+
+import :layer;
+import :ledger;
+import :misuse;
+import :refusals;
+import :report;
+import :shadow_options;
+import :shadow_sites;
+
+import strata.mem;
+
+/// What a shadow_resource does with blocks that are shadowed, and which those are. It is the same for every upstream, and
+/// stands here once. Any thread; no lock is held while misuse is reported.
+namespace strata::pmr {
+
+class shadow_calls {
+ public:
+  explicit shadow_calls(const shadow& options);
+  ~shadow_calls() = default;
+  shadow_calls(const shadow_calls&) = delete;
+  shadow_calls& operator=(const shadow_calls&) = delete;
+
+  /// Whether the next block is one to be shadowed. A thread counts down in a stripe of its own, from a number that is
+  /// drawn anew each time; two threads that share one may skip or repeat a step, which changes nothing on average.
+  [[nodiscard]] inline bool draws() noexcept {
+    if (every_block_.load(std::memory_order_relaxed)) return true;
+    std::atomic<std::uint32_t>& left = stripes_.mine();
+    const std::uint32_t now = left.load(std::memory_order_relaxed);
+    if (now > 1) [[likely]] {
+      left.store(now - 1, std::memory_order_relaxed);
+      return false;
+    }
+    return draw(left);
+  }
+
+  [[nodiscard]] inline bool owns(const void* p) const noexcept { return pool_.owns(p); }
+  /// Whether a pointer is of some shadow, so that it comes to deallocate() here.
+  [[nodiscard]] inline bool concerns(const void* p) const noexcept { return pool_.space().contains(p); }
+
+  /// Null: upstream is to serve it.
+  [[nodiscard]] void* allocate(std::size_t bytes, std::size_t alignment, const void* caller) noexcept;
+  /// Pre: concerns(p).
+  void deallocate(void* p, std::size_t bytes, std::size_t alignment, const void* caller);
+  [[nodiscard]] mem::shadow_pool::served reserve(std::size_t bytes, std::size_t alignment,
+                                                 std::size_t blocks) noexcept {
+    return pool_.reserve(bytes, alignment, blocks);
+  }
+
+  std::size_t flush() noexcept { return pool_.flush(); }
+  std::size_t trim() noexcept { return pool_.trim(); }
+
+  [[nodiscard]] const char* check() const noexcept { return pool_.check(); }
+  [[nodiscard]] statistics stats() const noexcept;
+  [[nodiscard]] mem::shadow_figures figures() const noexcept { return pool_.figures(); }
+  [[nodiscard]] std::size_t one_in() const noexcept { return interval_.load(std::memory_order_relaxed); }
+  /// Requests that upstream had to serve since the pool could not.
+  [[nodiscard]] std::size_t unguarded() const noexcept;
+  [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept;
+
+ private:
+  [[nodiscard]] bool draw(std::atomic<std::uint32_t>& left) noexcept;
+  void note_refusal(const mem::shadow_pool::served& refused) noexcept;
+
+  const shadow options_;
+  mem::shadow_pool pool_;
+  std::atomic<bool> every_block_;
+  std::atomic<std::size_t> interval_;
+  mem::stripes<std::atomic<std::uint32_t>> stripes_;
+  std::atomic<std::uint64_t> random_;
+  shared_ledger ledger_;
+  refusals by_budget_;  ///< mappings, addresses
+  refusals by_memory_;
+  refusals by_os_;
+  refusals in_child_;
+  refusals too_large_;
+};
+
+}  // namespace strata::pmr
