@@ -56,6 +56,8 @@ std::unique_ptr<subject> open_slabs_on_heap() {
   return std::make_unique<slabs_on_heap<Small>>();
 }
 
+std::unique_ptr<subject> open_shadow(const sp::shadow& options) { return stack_of(sp::pages{}, sp::slabs{}, options); }
+
 /// The standard library's allocator behind the calls that a mempool has.
 std::unique_ptr<subject> open_sizeless() {
   return std::make_unique<sizeless_subject<sp::sizeless_adaptor<>>>(false, std::pmr::new_delete_resource());
@@ -112,6 +114,15 @@ constexpr contender kMpbenchOnly[] = {
 constexpr contender kShadow[] = {
     {"plain", "strata: pages, slabs", kPeer, kShareable, open_stack<sp::pages, sp::slabs>},
     {"published", "a mapping for each block, over slabs in shared memory", kPeer, !kShareable, open_published},
+    {"at_once", "strata: pages, slabs, shadow", !kPeer, kShareable, [] { return open_shadow({}); }},
+    {"batched", "strata: the same, guards in batches", !kPeer, kShareable,
+     [] { return open_shadow({.guards = sp::shadow_guards::batched}); }},
+    {"at_once_bare", "strata: at once, without call stacks", !kPeer, kShareable,
+     [] { return open_shadow({.stack_depth = 0}); }},
+    {"batched_bare", "strata: batched, without call stacks", !kPeer, kShareable,
+     [] { return open_shadow({.guards = sp::shadow_guards::batched, .stack_depth = 0}); }},
+    {"sampled", "strata: shadow for one block in 1,000", !kPeer, kShareable,
+     [] { return open_shadow({.one_in = 1000}); }},
 };
 
 constexpr std::string_view kMpbench[] = {"glibc",         "mimalloc", "jemalloc", "tcmalloc",  "tbb",

@@ -68,6 +68,7 @@ TEST(Goals, AreOfRowsAndContendersThatThereAre) {
   const auto is_one_of = [](const auto& among, std::string_view name) {
     return std::any_of(among.begin(), among.end(), [&](const auto& each) { return each.name == name; });
   };
+  EXPECT_GT(bench::shadow_goals().size(), 0U);
   for (const bench::goal& each : bench::shadow_goals()) {
     EXPECT_TRUE(is_one_of(bench::shadow_workloads(), each.row)) << each.row;
     EXPECT_TRUE(is_one_of(bench::shadow_contenders(), each.contender)) << each.contender;
