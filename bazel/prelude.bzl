@@ -17,7 +17,7 @@ def _cc_prelude_impl(ctx):
         depset(),
         pch,
         # No times in it: it may come from a cache, to where the same headers are older or newer.
-        ["-x", "c++-header", "-Xclang", "-fno-pch-timestamp"],
+        ["-x", "c++-header", "-fpch-instantiate-templates", "-Xclang", "-fno-pch-timestamp"],
         "CppModulePrelude",
     )
     return [DefaultInfo(files = depset([pch])), PreludeInfo(pch = pch, header = ctx.file.header)]
