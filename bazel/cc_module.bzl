@@ -5,12 +5,15 @@
     cc_module_test     cc_test over ordinary units that import modules
     cc_module_binary   cc_binary over the same
 
-An interface is compiled once, to an object and to a reduced BMI (no function bodies an importer cannot use). There is one kind of object,
+An interface is compiled once, to an object and to a reduced BMI (no function bodies an importer cannot use). Importers of a module with
+partitions get one BMI for all of it, made from all its interfaces as one unit: see whole_interface.py. There is one kind of object,
 position independent: it serves executables and shared libraries, and linking an executable relaxes its thread-local accesses.
 """
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_test")
 load(":compile.bzl", "ModuleInfo", "clang", "compile_unit", "imported_modules", "module_rule", "script")
+load(":prelude.bzl", "PreludeInfo")
+load(":settings.bzl", "BoolSettingInfo")
 
 # An interface goes to an object and to a reduced BMI.
 _INTERFACE = ["-x", "c++-module", "-fexperimental-modules-reduced-bmi"]
@@ -18,12 +21,14 @@ _INTERFACE = ["-x", "c++-module", "-fexperimental-modules-reduced-bmi"]
 def _declare(ctx, source, extension):
     return ctx.actions.declare_file("_modules/{}/{}.{}".format(ctx.label.name, source.basename, extension))
 
-def _compile_all(ctx, clang, sources, compilation_context, bmis):
+def _compile_all(ctx, clang, sources, compilation_context, bmis, prelude = None):
     """Compiles units that nobody imports; returns their objects."""
     objects = []
+    flags = ["-include-pch", prelude.pch.path] if prelude else []
+    inputs = [prelude.pch, prelude.header] if prelude else []
     for source in sources:
         objects.append(_declare(ctx, source, "o"))
-        compile_unit(ctx, clang, source, compilation_context, bmis, objects[-1], ["-x", "c++"], "CppModuleUse")
+        compile_unit(ctx, clang, source, compilation_context, bmis, objects[-1], ["-x", "c++"] + flags, "CppModuleUse", inputs = inputs)
     return objects
 
 def _scan(ctx, clang, source, compilation_context):
@@ -65,6 +70,38 @@ def _primary_reexports(ctx, partitions):
     )
     return checked
 
+def _whole(ctx, compiler, headers, private, bmis):
+    """The BMI that importers of a primary with partitions get, and those it needs."""
+    below = bmis.to_list()
+    own = [b for b in below if b.name.startswith(ctx.attr.module + ":")]
+    others = depset([b for b in below if not b.name.startswith(ctx.attr.module + ":")])
+    source = ctx.actions.declare_file("_modules/{}/whole.cppm".format(ctx.label.name))
+    interfaces = [ctx.file.interface] + [b.sources[0] for b in own]
+    arguments = ctx.actions.args()
+    arguments.add(ctx.file._whole_interface)
+    arguments.add(source)
+    arguments.add_all(interfaces)
+    ctx.actions.run(
+        mnemonic = "CppModuleWholeSource",
+        executable = ctx.executable._run_python,
+        inputs = interfaces + [ctx.file._whole_interface],
+        outputs = [source],
+        arguments = [arguments],
+    )
+    bmi = ctx.actions.declare_file("_modules/{}/whole.pcm".format(ctx.label.name))
+    compile_unit(
+        ctx,
+        compiler,
+        source,
+        headers,
+        others,
+        bmi,
+        ["-x", "c++", "-Xclang", "-emit-reduced-module-interface"],
+        "CppModuleWhole",
+    )
+    origin = struct(name = ctx.attr.module, file = bmi, sources = tuple([source] + private.headers.to_list()))
+    return bmi, depset([origin], transitive = [others])
+
 def _cc_module_impl(ctx):
     compiler = clang(ctx)
     headers = cc_common.merge_cc_infos(cc_infos = [d[CcInfo] for d in ctx.attr.deps]).compilation_context
@@ -77,8 +114,12 @@ def _cc_module_impl(ctx):
     modules, bmis = imported_modules(ctx)
 
     # A partition may come from another package, but not through a third target: the primary lists what it re-exports.
-    partitions = [m for m in modules if m.name.startswith(ctx.attr.module + ":")]
-    checks = [_primary_reexports(ctx, partitions)] if partitions else []
+    partitions = [m for m in modules if m.name.startswith(ctx.attr.module.partition(":")[0] + ":")]
+    all_private = cc_common.merge_cc_infos(
+        cc_infos = [CcInfo(compilation_context = private)] + [m.private for m in partitions],
+    )
+    primary = ":" not in ctx.attr.module
+    checks = [_primary_reexports(ctx, partitions)] if primary and partitions else []
 
     bmi = _declare(ctx, ctx.file.interface, "pcm")
     object = _declare(ctx, ctx.file.interface, "o")
@@ -112,11 +153,22 @@ def _cc_module_impl(ctx):
         )
         for source in [ctx.file.interface] + ctx.files.impl
     ]
+    bmi_of_all = bmi
+    if checks:
+        all_headers = cc_common.merge_cc_infos(cc_infos = [all_private, CcInfo(compilation_context = headers)])
+        bmi_of_all, bmis = _whole(
+            ctx,
+            compiler,
+            all_headers.compilation_context,
+            all_private.compilation_context,
+            depset(transitive = [m.bmis for m in modules]),
+        )
     return [
-        DefaultInfo(files = depset(objects + [bmi])),
+        DefaultInfo(files = depset(objects + [bmi_of_all])),
         ModuleInfo(
             name = ctx.attr.module,
             bmis = bmis,
+            private = all_private,
             units = depset(units, transitive = [m.units for m in modules]),
         ),
         CcInfo(
@@ -138,7 +190,8 @@ def _cc_module_library_impl(ctx):
         cc_infos = [CcInfo(compilation_context = own)] + [d[CcInfo] for d in ctx.attr.deps],
     ).compilation_context
     _, bmis = imported_modules(ctx)
-    objects = _compile_all(ctx, compiler, ctx.files.srcs, headers, bmis)
+    prelude = ctx.attr.prelude[PreludeInfo] if ctx.attr.prelude and ctx.attr._use_prelude[BoolSettingInfo].value else None
+    objects = _compile_all(ctx, compiler, ctx.files.srcs, headers, bmis, prelude)
     return [
         DefaultInfo(files = depset(objects)),
         CcInfo(
@@ -156,23 +209,40 @@ cc_module = module_rule(
         "impl": attr.label_list(allow_files = [".cc"], doc = "Units that say `module m:x.impl;`. Never imported."),
         "private_deps": attr.label_list(doc = "C++ libraries whose headers these units include and no importer sees.", providers = [CcInfo]),
         "_check_primary": script("//bazel:check_primary.sh"),
+        "_run_python": script("//bazel:run_python.sh"),
         "_scanner": script("//bazel:scan_unit.sh"),
+        "_whole_interface": attr.label(default = "//bazel:whole_interface.py", allow_single_file = True),
     },
 )
 
-cc_module_library = module_rule(
+_cc_module_library = module_rule(
     _cc_module_library_impl,
     doc = "Ordinary translation units that import modules. Always linked in whole.",
     attrs = {
         "srcs": attr.label_list(allow_files = [".cc"]),
         "hdrs": attr.label_list(allow_files = [".h"]),
+        "prelude": attr.label(providers = [PreludeInfo], doc = "What its units include first, if --//bazel:prelude."),
+        "_use_prelude": attr.label(default = "//bazel:prelude"),
     },
 )
+
+def cc_module_library(name, deps = [], with_prelude = True, **kwargs):
+    """Ordinary units that import modules. Always linked in whole.
+
+    Args:
+      name: of the target
+      deps: modules imported and C++ libraries included
+      with_prelude: units that use GoogleTest get it precompiled; False where it would be another one, with other headers
+      **kwargs: srcs, hdrs, and what every rule has
+    """
+    tests = [d for d in deps if d.startswith("@com_google_googletest//")]
+    _cc_module_library(name = name, deps = deps, prelude = Label("//bazel:gtest_prelude") if tests and with_prelude else None, **kwargs)
 
 # What cc_test and cc_binary would take and silently ignore, since their macros hand them no sources.
 _NOT_PER_TARGET = ["copts", "defines", "includes", "local_defines", "nocopts"]
 
 def _program(rule, name, srcs, deps, hdrs, tags, kwargs):
+    with_prelude = kwargs.pop("with_prelude", True)
     for attribute in _NOT_PER_TARGET:
         if attribute in kwargs:
             fail("{}: no `{}` here, a module and its importers must be compiled alike: use --copt for all".format(name, attribute))
@@ -183,6 +253,7 @@ def _program(rule, name, srcs, deps, hdrs, tags, kwargs):
         srcs = srcs,
         hdrs = hdrs,
         deps = deps,
+        with_prelude = with_prelude,
         tags = tags + ["manual"],
         visibility = ["//visibility:private"],
     )

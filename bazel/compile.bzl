@@ -14,6 +14,7 @@ ModuleInfo = provider(
     fields = {
         "name": "module name as the source spells it: strata.pmr or strata.pmr:layer",
         "bmis": "depset of struct(name, file, sources): this module's BMI and those it needs, transitively, and what they were made from",
+        "private": "CcInfo with the headers that this interface and the partitions below it include and no importer sees",
         "units": "depset of struct(label, name, source, deps, scan): every unit below; `deps` are the modules its target declares, " +
                  "`scan` is what clang-scan-deps says it imports",
     },

@@ -151,15 +151,9 @@ class shadow_resource final : public direct_layer<shadow_resource<Upstream>> {
 
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
     if (calls_.draws()) [[unlikely]] {
-      if (void* const p = allocate_shadowed(bytes, alignment); p != nullptr) return p;
+      return allocate_shadowed(bytes, alignment);
     }
-    void* p = nullptr;
-    if constexpr (upstream_counts) {
-      p = upstream_->allocate(bytes, alignment);
-    } else {
-      p = allocate_counted(bytes, alignment);
-    }
-    return p;
+    return pass(bytes, alignment);
   }
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
@@ -171,12 +165,21 @@ class shadow_resource final : public direct_layer<shadow_resource<Upstream>> {
     upstream_->deallocate(p, bytes, alignment);
   }
 
-  // Not inlined, so that the stack of a block begins with who asked for it.
-  [[nodiscard, gnu::noinline]] void* allocate_shadowed(std::size_t bytes, std::size_t alignment) noexcept {
-    return calls_.allocate(bytes, alignment, __builtin_return_address(0));
+  // Not inlined, and called last, so that the stack of a block begins with who asked for it.
+  [[nodiscard, gnu::noinline]] void* allocate_shadowed(std::size_t bytes, std::size_t alignment) {
+    void* const p = calls_.allocate(bytes, alignment, __builtin_return_address(0));
+    return p != nullptr ? p : pass(bytes, alignment);
   }
   [[gnu::noinline]] void deallocate_shadowed(void* p, std::size_t bytes, std::size_t alignment) {
     calls_.deallocate(p, bytes, alignment, __builtin_return_address(0));
+  }
+
+  [[nodiscard]] inline void* pass(std::size_t bytes, std::size_t alignment) {
+    if constexpr (upstream_counts) {
+      return upstream_->allocate(bytes, alignment);
+    } else {
+      return allocate_counted(bytes, alignment);
+    }
   }
   [[nodiscard]] void* allocate_counted(std::size_t bytes, std::size_t alignment) {
     try {

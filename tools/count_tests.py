@@ -3,7 +3,7 @@
 
     count_tests.py FOLDER
 
-Each RUN.exit in FOLDER holds a run's exit code, RUN.json what --build_event_json_file wrote. A test target counts once a run. One that
+Each RUN.exit in FOLDER holds a run's exit code, RUN.json what --build_event_json_file wrote, RUN.seconds, if there, how long it took. A test target counts once a run. One that
 did not build, was never run or has no outcome has failed; so has a run that failed without naming a test. Tests that are for another
 system than the run's (target_compatible_with) are neither: Bazel skips them and says so.
 """
@@ -46,14 +46,18 @@ def read_events(path):
 
 
 def main(folder):
-    total_passed = total_failed = 0
+    total_passed = total_failed = total_seconds = 0
     for exit_file in sorted(pathlib.Path(folder).glob("*.exit")):
         passed, failed = outcome(read_events(exit_file.with_suffix(".json")), int(exit_file.read_text()))
-        print("%-20s %4d passed, %d failed" % (exit_file.stem, len(passed), len(failed)))
+        seconds_file = exit_file.with_suffix(".seconds")
+        seconds = int(seconds_file.read_text()) if seconds_file.exists() else 0
+        print("%-20s %4d passed, %d failed, %d seconds" % (exit_file.stem, len(passed), len(failed), seconds))
         for label in sorted(failed):
             print("    failed: " + label)
         total_passed += len(passed)
         total_failed += len(failed)
+        total_seconds += seconds
+    print("%d seconds" % total_seconds)
     print("%d passed, %d failed" % (total_passed, total_failed))
     return 1 if total_failed or not total_passed else 0
 

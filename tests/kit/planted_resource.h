@@ -186,8 +186,8 @@ class planted_resource final : public std::pmr::memory_resource {
 };
 
 /// Slots of 64 bytes from a region, handed out by a cursor that is read and written in two steps. What a scheduler
-/// might do between them once a day happens here every time: the first two threads wait for each other there, and both
-/// get the same slot.
+/// might do between them once a day happens here every time: the first two threads with something to write wait for each
+/// other there, and both get the first slot. (Requests for nothing go on meanwhile: what they get, nobody can lose.)
 class racing_resource final : public std::pmr::memory_resource {
  public:
   explicit racing_resource(std::pmr::memory_resource* upstream)
@@ -201,10 +201,11 @@ class racing_resource final : public std::pmr::memory_resource {
 
   void* do_allocate(std::size_t bytes, std::size_t alignment) override {
     if (alignment > 64 || bytes > 4096) throw std::bad_alloc();
-    const std::size_t at = cursor_.load();
-    if (arrived_.fetch_add(1) < 2) {
+    if (bytes != 0 && arrived_.fetch_add(1) < 2) {
       while (arrived_.load() < 2) std::this_thread::yield();
+      return region_;
     }
+    const std::size_t at = cursor_.load();
     cursor_.store((at + std::max<std::size_t>(bytes, 1) + 63) / 64 * 64);
     if (cursor_.load() > region_bytes) throw std::bad_alloc();
     return region_ + at;
@@ -214,7 +215,7 @@ class racing_resource final : public std::pmr::memory_resource {
 
   std::pmr::memory_resource* const upstream_;
   std::byte* const region_;
-  std::atomic<std::size_t> cursor_{0};
+  std::atomic<std::size_t> cursor_{64};  // behind the first slot
   std::atomic<int> arrived_{0};
 };
 

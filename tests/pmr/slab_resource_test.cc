@@ -209,7 +209,7 @@ TEST(SlabResource, ChildrenOfForksCanAllocateWhileEightThreadsOfTheParentDid) {
       }
     });
   }
-  for (int i = 0; i < (slow ? 50 : 1000); ++i) {
+  for (int i = 0; i < (slow ? 50 : 300); ++i) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {

@@ -8,8 +8,13 @@
 #include <random>
 #include <string_view>
 
+#include "tests/support/sanitizer.h"
+
 namespace strata::test {
 namespace {
+
+// A step costs ten times as much where every access is watched, and what is watched for is there in any of them.
+constexpr std::size_t kSteps = under_asan || under_tsan ? 25'000 : 100'000;
 
 std::string_view setting(const char* name) {
   const char* const value = std::getenv(name);
@@ -20,7 +25,7 @@ std::string_view setting(const char* name) {
 
 std::size_t random_steps() {
   if (const auto steps = setting("STRATA_STEPS"); !steps.empty()) return std::strtoull(steps.data(), nullptr, 10);
-  return setting("STRATA_LONG") == "1" ? 10'000'000 : 100'000;
+  return setting("STRATA_LONG") == "1" ? 10'000'000 : kSteps;
 }
 
 std::uint64_t random_seed() {
