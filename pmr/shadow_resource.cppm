@@ -63,6 +63,7 @@ class shadow_resource final : public direct_layer<shadow_resource<Upstream>> {
   static constexpr std::size_t max_alignment = max_alignment_of<Upstream>;
   static constexpr bool zeroed = false;
   static constexpr bool can_release = false;
+  static constexpr bool guards_pages = true;
 
   static_assert(
       !requires { requires Upstream::locks_memory; },
