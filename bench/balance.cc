@@ -25,8 +25,12 @@ std::string imbalance(std::span<const strata::pmr::report::row> rows) {
                              f.live, f.kept, f.overhead);
     }
     const bool above = i > 0 && rows[i].branch == rows[i - 1].branch;
-    if (above && f.upstream != rows[i - 1].figures.live) {
-      return absl::StrFormat("%s took %u bytes, but %s below it has handed out %u", name, f.upstream, rows[i - 1].name,
+    if (f.from_second > f.upstream) {
+      return absl::StrFormat("%s took %u bytes, but %u from a second upstream", name, f.upstream, f.from_second);
+    }
+    const std::size_t from_below = f.upstream - f.from_second;
+    if (above && from_below != rows[i - 1].figures.live) {
+      return absl::StrFormat("%s took %u bytes, but %s below it has handed out %u", name, from_below, rows[i - 1].name,
                              rows[i - 1].figures.live);
     }
   }

@@ -59,13 +59,19 @@ std::optional<std::size_t> comparison::best(std::size_t row) const {
   return found;
 }
 
-std::optional<double> comparison::ratio(std::size_t row, std::size_t column) const {
+std::optional<double> comparison::ratio(std::size_t row, std::size_t column, std::string_view to) const {
+  const auto named = [&](const auto& each) { return each.name == to; };
+  const auto reference = std::find_if(columns_.begin(), columns_.end(), named);
+  if (reference == columns_.end()) return std::nullopt;
   const auto own = figure(row, column);
+  const auto other = figure(row, static_cast<std::size_t>(reference - columns_.begin()));
+  if (!own || !other || *other < kNothing) return std::nullopt;
+  return *own / *other;
+}
+
+std::optional<double> comparison::ratio(std::size_t row, std::size_t column) const {
   const auto reference = best(row);
-  if (!own || !reference) return std::nullopt;
-  const double least = *figure(row, *reference);
-  if (least < kNothing) return std::nullopt;
-  return *own / least;
+  return reference ? ratio(row, column, columns_[*reference].name) : std::nullopt;
 }
 
 }  // namespace bench

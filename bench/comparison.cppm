@@ -45,6 +45,9 @@ class comparison {
   /// The reference with the least figure of the row.
   [[nodiscard]] std::optional<std::size_t> best(std::size_t row) const;
 
+  /// Figure by that of another column; none where there is no such, either was not measured or the other is next to 0.
+  [[nodiscard]] std::optional<double> ratio(std::size_t row, std::size_t column, std::string_view to) const;
+
   /// Figure by that of best(); none where there is no such or it is next to 0.
   [[nodiscard]] std::optional<double> ratio(std::size_t row, std::size_t column) const;
 

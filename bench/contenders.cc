@@ -10,6 +10,7 @@ module bench:contenders.impl;
 
 import :contenders;
 import :peers;
+import :published;
 import :stack_subject;
 import :subject;
 
@@ -54,6 +55,8 @@ template <std::size_t Small>
 std::unique_ptr<subject> open_slabs_on_heap() {
   return std::make_unique<slabs_on_heap<Small>>();
 }
+
+std::unique_ptr<subject> open_shadow(const sp::shadow& options) { return stack_of(sp::pages{}, sp::slabs{}, options); }
 
 /// The standard library's allocator behind the calls that a mempool has.
 std::unique_ptr<subject> open_sizeless() {
@@ -107,6 +110,21 @@ constexpr contender kMpbenchOnly[] = {
      open_sizeless},
 };
 
+/// For shadow pages alone. Ratios are to the first, since the second is not shareable.
+constexpr contender kShadow[] = {
+    {"plain", "strata: pages, slabs", kPeer, kShareable, open_stack<sp::pages, sp::slabs>},
+    {"published", "a mapping for each block, over slabs in shared memory", kPeer, !kShareable, open_published},
+    {"at_once", "strata: pages, slabs, shadow", !kPeer, kShareable, [] { return open_shadow({}); }},
+    {"batched", "strata: the same, guards in batches", !kPeer, kShareable,
+     [] { return open_shadow({.guards = sp::shadow_guards::batched}); }},
+    {"at_once_bare", "strata: at once, without call stacks", !kPeer, kShareable,
+     [] { return open_shadow({.stack_depth = 0}); }},
+    {"batched_bare", "strata: batched, without call stacks", !kPeer, kShareable,
+     [] { return open_shadow({.guards = sp::shadow_guards::batched, .stack_depth = 0}); }},
+    {"sampled", "strata: shadow for one block in 1,000", !kPeer, kShareable,
+     [] { return open_shadow({.one_in = 1000}); }},
+};
+
 constexpr std::string_view kMpbench[] = {"glibc",         "mimalloc", "jemalloc", "tcmalloc",  "tbb",
                                          "std_sync_pool", "std_pool", "slabs",    "sync_heap", "heap"};
 
@@ -121,9 +139,12 @@ std::vector<const contender*> mpbench_contenders() {
   return result;
 }
 
+std::span<const contender> shadow_contenders() noexcept { return kShadow; }
+
 const contender* find_contender(std::string_view name) noexcept {
   for (const std::span<const contender> among :
-       {std::span<const contender>(kContenders), std::span<const contender>(kMpbenchOnly)}) {
+       {std::span<const contender>(kContenders), std::span<const contender>(kMpbenchOnly),
+        std::span<const contender>(kShadow)}) {
     for (const contender& c : among) {
       if (c.name == name) return &c;
     }

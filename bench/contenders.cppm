@@ -27,7 +27,10 @@ struct contender {
 /// Those of mpbench: some of these, and some more.
 [[nodiscard]] std::vector<const contender*> mpbench_contenders();
 
-/// One of either. Null when there is none of that name.
+/// Those of the shadow pages: a plain memory, the scheme as published, and ours.
+[[nodiscard]] std::span<const contender> shadow_contenders() noexcept;
+
+/// One of any. Null when there is none of that name.
 [[nodiscard]] const contender* find_contender(std::string_view name) noexcept;
 
 }  // namespace bench

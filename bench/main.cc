@@ -30,6 +30,7 @@ import bench;
 ABSL_FLAG(std::string, workload, "", "regular expression: only workloads in whose name it is found");
 ABSL_FLAG(std::string, contender, "", "regular expression: only contenders in whose name it is found");
 ABSL_FLAG(bool, mpbench, false, "the phases and holes of mpbench, and its contenders, instead of everything else");
+ABSL_FLAG(bool, shadow, false, "what shadow pages cost: their workloads and contenders, instead of everything else");
 ABSL_FLAG(int, threads, 0, "mpbench runs in 1 to so many threads; as many as there are processors, from 4 to 8");
 ABSL_FLAG(bool, full, false, "nine rounds of full length, instead of the short form");
 ABSL_FLAG(bool, quick, false, "one round of a hundredth of the operations: whether it works, not how fast");
@@ -76,10 +77,12 @@ unsigned threads_from_flags() {
 }
 
 std::vector<const bench::workload*> all_workloads() {
+  if (absl::GetFlag(FLAGS_shadow)) return pointers(bench::shadow_workloads());
   return absl::GetFlag(FLAGS_mpbench) ? bench::mpbench_workloads(threads_from_flags()) : pointers(bench::workloads());
 }
 
 std::vector<const bench::contender*> all_contenders() {
+  if (absl::GetFlag(FLAGS_shadow)) return pointers(bench::shadow_contenders());
   return absl::GetFlag(FLAGS_mpbench) ? bench::mpbench_contenders() : pointers(bench::contenders());
 }
 
@@ -148,6 +151,18 @@ bench::campaign_result run_all(const bench::plan& plan) {
   return result;
 }
 
+void print_tables(const bench::comparison& figures) {
+  if (absl::GetFlag(FLAGS_shadow)) {
+    constexpr std::string_view references[] = {"plain", "published"};
+    std::printf("\nFigures, and what they are of others: less is better.\n%s",
+                bench::reference_table(figures, references, bench::shadow_goals()).c_str());
+    return;
+  }
+  std::printf("\nFigures, and ratios to the best peer that threads may share: less is better.\n%s\nPeers\n%s",
+              bench::summary_table(figures, absl::GetFlag(FLAGS_mpbench) ? "" : "slabs").c_str(),
+              bench::peer_table(figures).c_str());
+}
+
 int run() {
   const bench::plan plan = plan_from_flags();
   bench::run_facts facts{
@@ -160,10 +175,8 @@ int run() {
   const bench::campaign_result result = run_all(plan);
   facts.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (const std::string& sentence : result.left_out) std::printf("%s\n", sentence.c_str());
-  std::printf(
-      "\nFigures, and ratios to the best peer that threads may share: less is better.\n%s\nPeers\n%s\n%.0f seconds\n",
-      bench::summary_table(result.figures, absl::GetFlag(FLAGS_mpbench) ? "" : "slabs").c_str(),
-      bench::peer_table(result.figures).c_str(), facts.seconds);
+  print_tables(result.figures);
+  std::printf("\n%.0f seconds\n", facts.seconds);
   write_file(absl::GetFlag(FLAGS_json), bench::json_document(result.figures, facts, result.left_out));
   write_file(absl::GetFlag(FLAGS_svg), bench::svg_chart(result.figures, headline));
   return 0;

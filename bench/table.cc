@@ -2,6 +2,7 @@
 module;
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -37,6 +38,19 @@ bool measured(const comparison& from, std::size_t row) {
     if (from.figure(row, c)) return true;
   }
   return false;
+}
+
+/// What `who` was to reach in that row, and whether it has: in each of its goals.
+std::string judgement(const comparison& from, std::size_t row, std::size_t column, std::span<const goal> goals) {
+  std::string out;
+  for (const goal& each : goals) {
+    if (from.rows()[row].name != each.row || from.columns()[column].name != each.contender) continue;
+    const auto reached = from.ratio(row, column, each.reference);
+    if (!reached) continue;
+    absl::StrAppendFormat(&out, "  %.2f of %s: %s", each.most, each.reference,
+                          *reached <= each.most ? "met" : "missed");
+  }
+  return out;
 }
 
 std::string row_head(const comparison::row& r) { return absl::StrFormat("%-16s%-7s", r.name, name_of(r.counted_in)); }
@@ -82,6 +96,29 @@ std::string peer_table(const comparison& from) {
     absl::StrAppendFormat(&out, "\n%s", row_head(from.rows()[r]));
     for (std::size_t c = 0; c < from.columns().size(); ++c) {
       if (from.columns()[c].peer) out += place(from, r, c);
+    }
+  }
+  return out + "\n";
+}
+
+std::string reference_table(const comparison& from, std::span<const std::string_view> references,
+                            std::span<const goal> goals) {
+  std::string out = absl::StrFormat("%-23s%-16s%10s", "", "", "");
+  for (const std::string_view to : references) absl::StrAppendFormat(&out, "%12s", "/ " + std::string(to));
+  out += "  at most";
+  for (std::size_t r = 0; r < from.rows().size(); ++r) {
+    std::string head = row_head(from.rows()[r]);
+    for (std::size_t c = 0; c < from.columns().size(); ++c) {
+      const auto figure = from.figure(r, c);
+      if (!figure) continue;
+      absl::StrAppendFormat(&out, "\n%-23s%-16s%10s", head, from.columns()[c].name,
+                            format_figure(*figure, from.rows()[r].counted_in));
+      head.clear();
+      for (const std::string_view to : references) {
+        const auto ratio = from.ratio(r, c, to);
+        absl::StrAppendFormat(&out, "%12s", ratio ? absl::StrFormat("%.2f", *ratio) : "-");
+      }
+      out += judgement(from, r, c, goals);
     }
   }
   return out + "\n";

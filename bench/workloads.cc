@@ -17,6 +17,7 @@ import :batch;
 import :churn;
 import :containers;
 import :footprint;
+import :groups;
 import :pair;
 import :phases;
 import :prodcons;
@@ -38,6 +39,14 @@ using load_maker = std::unique_ptr<load>(memory_resource*, std::size_t);
 template <std::size_t Bytes, std::size_t Alignment = alignof(std::max_align_t)>
 std::unique_ptr<load> pair(memory_resource* memory, std::size_t /*live*/) {
   return std::make_unique<pair_load>(memory, Bytes, Alignment);
+}
+
+std::unique_ptr<load> life(memory_resource* memory, std::size_t live) {
+  return std::make_unique<life_load>(memory, live, 64);
+}
+
+std::unique_ptr<load> server(memory_resource* memory, std::size_t /*live*/) {
+  return std::make_unique<server_load>(memory);
 }
 
 template <batch_load::order Order>
@@ -170,6 +179,18 @@ constexpr workload kWorkloads[] = {
      of_live<measure_tail>},
 };
 
+constexpr workload kShadow[] = {
+    timed("life_64", "allocate 64 bytes, write the first, deallocate, with 10,000 others live", 10'000, 1'000'000,
+          life),
+    timed("server", "a request of five blocks: parse, decode a path, escape and check 16 KiB, log", 0, 10'000, server),
+    timed("utility", "a line of a text of 2,000, read into a string, sorted and written", 2'000, 500'000,
+          container<utility_load>),
+    timed("tree", "a node of a binary tree of 10,000: built, added up, taken down", 10'000, 1'000'000,
+          container<tree_load>),
+    timed("churn", "churn_small: replace one of 100,000 blocks of 16 to 1024 bytes", 100'000, 5'000'000,
+          churn<16, 1024>),
+};
+
 /// What mpbench does in so many threads, and the names of its figures.
 struct in_threads {
   explicit in_threads(unsigned threads)
@@ -227,9 +248,13 @@ std::vector<const workload*> mpbench_workloads(unsigned threads) {
 
 std::span<const workload> workloads() noexcept { return kWorkloads; }
 
+std::span<const workload> shadow_workloads() noexcept { return kShadow; }
+
 const workload* find_workload(std::string_view name) noexcept {
-  for (const workload& w : kWorkloads) {
-    if (w.name == name) return &w;
+  for (const std::span<const workload> among : {workloads(), shadow_workloads()}) {
+    for (const workload& w : among) {
+      if (w.name == name) return &w;
+    }
   }
   for (const workload* w : mpbench_workloads(mpbench_most_threads)) {
     if (w->name == name) return w;

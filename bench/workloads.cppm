@@ -17,7 +17,10 @@ export namespace bench {
 [[nodiscard]] std::vector<const workload*> mpbench_workloads(unsigned threads);
 inline constexpr unsigned mpbench_most_threads = 256;
 
-/// One of either. Null when there is none of that name.
+/// Those of shadow pages: the life of one block, three kinds of programs, churn_small.
+[[nodiscard]] std::span<const workload> shadow_workloads() noexcept;
+
+/// One of any. Null when there is none of that name.
 [[nodiscard]] const workload* find_workload(std::string_view name) noexcept;
 
 }  // namespace bench

@@ -4,6 +4,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <memory_resource>
+#include <vector>
 
 module bench:pair.impl;
 
@@ -38,6 +39,28 @@ std::uint64_t pair_load::run(std::uint64_t operations) {
     void* block = memory_->allocate(bytes_, alignment_);
     touch(block, bytes_);
     memory_->deallocate(block, bytes_, alignment_);
+  }
+  return operations;
+}
+
+life_load::life_load(std::pmr::memory_resource* memory, std::size_t others, std::size_t bytes)
+    : memory_(opaque(memory)), bytes_(bytes) {
+  others_.reserve(others);
+  while (others_.size() < others) {
+    others_.push_back(memory_->allocate(bytes, any_size_alignment));
+    touch(others_.back(), bytes);
+  }
+}
+
+life_load::~life_load() {
+  for (void* each : others_) memory_->deallocate(each, bytes_, any_size_alignment);
+}
+
+std::uint64_t life_load::run(std::uint64_t operations) {
+  for (std::uint64_t i = 0; i < operations; ++i) {
+    void* block = memory_->allocate(bytes_, any_size_alignment);
+    *static_cast<volatile char*>(block) = 1;
+    memory_->deallocate(block, bytes_, any_size_alignment);
   }
   return operations;
 }

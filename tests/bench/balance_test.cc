@@ -46,6 +46,19 @@ TEST(Imbalance, IsFoundWhereAPartIsBelowZero) {
   EXPECT_NE(after([](auto&, auto& keeper) { keeper.kept = 4112, keeper.overhead = std::size_t{0} - 16; }), "");
 }
 
+TEST(Imbalance, LeavesOutWhatCameFromASecondUpstream) {
+  EXPECT_EQ(after([](auto&, auto& keeper) {
+              keeper.kept += 1000;
+              keeper.upstream += 1000;
+              keeper.from_second += 1000;
+            }),
+            "");
+  EXPECT_EQ(after([](auto&, auto& keeper) { keeper.from_second += 1000; }),
+            "keeper took 3096 bytes, but pages below it has handed out 4096");
+  EXPECT_EQ(after([](auto&, auto& keeper) { keeper.from_second = 5000; }),
+            "keeper took 4096 bytes, but 5000 from a second upstream");
+}
+
 TEST(Imbalance, IsFoundBetweenLayers) {
   EXPECT_EQ(after([](auto& pages, auto&) { pages.live -= 96, pages.overhead += 96; }),
             "keeper took 4096 bytes, but pages below it has handed out 4000");

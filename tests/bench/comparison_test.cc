@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: medians, and ratios to the best reference of the row; what was not measured has neither.
+// Claims: medians, and ratios to the best reference of the row or to a column by name; what was not measured has neither.
 #include <gtest/gtest.h>
 
 #include <optional>
@@ -49,6 +49,20 @@ TEST(Comparison, GivesNoRatioWithoutAReference) {
   EXPECT_EQ(table.ratio(0, 3), std::nullopt);
   table.add("pair", "fast", 0);
   EXPECT_EQ(table.ratio(0, 3), std::nullopt) << "a ratio to nothing";
+}
+
+TEST(Comparison, ComparesWithAColumnByName) {
+  auto table = two_rows();
+  table.add("pair", "unshared", 5);
+  table.add("pair", "ours", 10);
+  table.add("churn", "unshared", 0);
+  table.add("churn", "ours", 1);
+  EXPECT_EQ(table.ratio(0, 3, "unshared"), 2.0);
+  EXPECT_EQ(table.ratio(0, 2, "unshared"), 1.0);
+  EXPECT_EQ(table.ratio(0, 3, "slow"), std::nullopt) << "not measured";
+  EXPECT_EQ(table.ratio(0, 0, "unshared"), std::nullopt) << "not measured";
+  EXPECT_EQ(table.ratio(1, 3, "unshared"), std::nullopt) << "a ratio to nothing";
+  EXPECT_EQ(table.ratio(0, 3, "left out"), std::nullopt) << "not there";
 }
 
 TEST(Comparison, RefusesNamesItDoesNotKnow) {

@@ -74,7 +74,7 @@ TEST_P(Contenders, ServeBlocksOfAllKinds) {
   }
 }
 
-/// Those of both benchmarks.
+/// Those of all benchmarks.
 std::vector<bench::contender> everyone() {
   std::vector<bench::contender> result(bench::contenders().begin(), bench::contenders().end());
   for (const bench::contender* c : bench::mpbench_contenders()) {
@@ -82,6 +82,7 @@ std::vector<bench::contender> everyone() {
       result.push_back(*c);
     }
   }
+  for (const bench::contender& c : bench::shadow_contenders()) result.push_back(c);
   return result;
 }
 
@@ -97,6 +98,10 @@ TEST(ContenderTable, HasEachNameOnce) {
   for (const bench::contender* c : bench::mpbench_contenders()) {
     ASSERT_NE(c, nullptr);
     EXPECT_EQ(bench::find_contender(c->name), c);
+  }
+  for (const bench::contender& c : bench::shadow_contenders()) {
+    EXPECT_TRUE(names.insert(c.name).second) << c.name;
+    EXPECT_EQ(bench::find_contender(c.name), &c);
   }
   EXPECT_EQ(bench::find_contender("nobody"), nullptr);
 }

@@ -90,6 +90,22 @@ class ProgramTest(unittest.TestCase):
         self.assertNotIn("slabs", rows["holes_full"])
         self.assertGreater(rows["holes_held"]["slabs"]["figure"], 0.5)
 
+    def test_runs_shadow(self):
+        result = run("--shadow", "--quick")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("published is left out of churn: its pages cannot be mapped once more", result.stdout)
+        lines = [line.split() for line in result.stdout.splitlines()]
+        for name in ("life_64", "server", "utility", "tree", "churn"):
+            at = next(i for i, words in enumerate(lines) if words[:1] == [name])
+            self.assertEqual((lines[at][2], lines[at][4]), ("plain", "1.00"), lines[at])
+            if name != "churn":
+                self.assertEqual((lines[at + 1][0], lines[at + 1][3]), ("published", "1.00"), lines[at + 1])
+                self.assertGreater(float(lines[at + 1][1]), 0)
+
+    def test_lists_shadow(self):
+        self.assertIn("\nutility ", run("--shadow", "--list").stdout)
+        self.assertNotIn("pair_16", run("--shadow", "--list").stdout)
+
     def test_lists_mpbench(self):
         listed = run("--mpbench", "--threads=7", "--list").stdout
         self.assertIn("\nmp7 ", listed)

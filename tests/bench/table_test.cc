@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: the tables show figures with ratios to the best peer, and whether targets are met; what was not measured
-// shows as such. Every target is of a row that there is.
+// shows as such. Every target and goal is of a row that there is.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <set>
 #include <string>
+#include <string_view>
 
 import bench;
 
@@ -43,6 +45,35 @@ TEST(Table, ShowsEveryPeer) {
             "pair_16         ns           40.0   2.00      20.0   1.00\n"
             "memory_live     ratio        1.00   1.00                -\n"
             "other           cycles                 -                -\n");
+}
+
+TEST(Table, ShowsEveryContenderBesideReferencesAndGoals) {
+  constexpr std::string_view references[] = {"fast", "slow"};
+  constexpr bench::goal goals[] = {{"pair_16", "slabs", "fast", 0.5},
+                                   {"pair_16", "slabs", "slow", 0.375},
+                                   {"memory_live", "slabs", "fast", 1},
+                                   {"other", "nobody", "fast", 1}};
+  EXPECT_EQ(bench::reference_table(figures(), references, goals),
+            "                                                       / fast      / slow  at most\n"
+            "pair_16         ns     slow                  40.0        2.00        1.00\n"
+            "                       fast                  20.0        1.00        0.50\n"
+            "                       slabs                 15.0        0.75        0.38  0.50 of fast: missed  0.38 of "
+            "slow: met\n"
+            "memory_live     ratio  slow                  1.00           -        1.00\n"
+            "                       slabs                 1.25           -        1.25\n"
+            "other           cycles heap                   100           -           -\n");
+}
+
+TEST(Goals, AreOfRowsAndContendersThatThereAre) {
+  const auto is_one_of = [](const auto& among, std::string_view name) {
+    return std::any_of(among.begin(), among.end(), [&](const auto& each) { return each.name == name; });
+  };
+  EXPECT_GT(bench::shadow_goals().size(), 0U);
+  for (const bench::goal& each : bench::shadow_goals()) {
+    EXPECT_TRUE(is_one_of(bench::shadow_workloads(), each.row)) << each.row;
+    EXPECT_TRUE(is_one_of(bench::shadow_contenders(), each.contender)) << each.contender;
+    EXPECT_TRUE(is_one_of(bench::shadow_contenders(), each.reference)) << each.reference;
+  }
 }
 
 TEST(Targets, AreOfRowsThatThereAre) {

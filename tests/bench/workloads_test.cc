@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: every load takes its blocks from the memory it was given, in the sizes it names, gives each back as it was
 // taken, and leaves nothing; its operations ask for as much as its description says. Live sets here are a hundredth of
-// the real ones.
+// the real ones. What the three kinds of programs compute is the same in every memory and not nothing.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -57,12 +57,19 @@ const std::map<std::string, expectation> kExpected{
     {"vector_strings", {0, 1, 25, kAny}},
     {"chase_1g", {1, 0, 10'000'000, 11'000'000}},
     {"reads_1g", {1, 0, 10'000'000, 11'000'000}},
+    {"life_64", {100, 1, 64, 64}},
+    {"server", {0, 5, 40, 4096}},
+    {"utility", {0, 1.3, 32, kAny}},  // the lines, and the vectors that 20 lines outgrow
+    {"tree", {0, 1, 32, 32}},
+    {"churn", {1'000, 1, 16, 1024}},
 };
 
 std::vector<bench::workload> loads() {
   std::vector<bench::workload> result;
-  for (const bench::workload& w : bench::workloads()) {
-    if (w.make != nullptr) result.push_back(w);
+  for (const auto& among : {bench::workloads(), bench::shadow_workloads()}) {
+    for (const bench::workload& w : among) {
+      if (w.make != nullptr) result.push_back(w);
+    }
   }
   return result;
 }
@@ -89,6 +96,33 @@ TEST_P(Loads, AskForWhatTheyDescribe) {
 
 INSTANTIATE_TEST_SUITE_P(All, Loads, testing::ValuesIn(loads()),
                          [](const auto& instance) { return std::string(instance.param.name); });
+
+TEST(Programs, ComputeTheSameInEveryMemory) {
+  strata::test::recording_resource recorded;
+  const auto in_both = [&](auto&& make) {
+    auto one = make(&recorded);
+    auto other = make(std::pmr::new_delete_resource());
+    std::uint64_t before = 0;
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_EQ(one.run(100), other.run(100));
+      EXPECT_EQ(one.checksum(), other.checksum());
+      EXPECT_NE(one.checksum(), before);
+      before = one.checksum();
+    }
+  };
+  in_both([](std::pmr::memory_resource* memory) { return bench::server_load(memory); });
+  in_both([](std::pmr::memory_resource* memory) { return bench::utility_load(memory, 50); });
+  in_both([](std::pmr::memory_resource* memory) { return bench::tree_load(memory, 50); });
+}
+
+// A node has the number of nodes below it, itself included.
+TEST(Programs, BuildWholeTrees) {
+  bench::tree_load trees(std::pmr::new_delete_resource(), 3);
+  trees.run(1);
+  EXPECT_EQ(trees.checksum(), 3U + 1U + 1U);
+  trees.run(1);
+  EXPECT_EQ(trees.checksum(), 2U * 5U);
+}
 
 TEST(Batches, GoInTheOrderTheyName) {
   using order = bench::batch_load::order;
