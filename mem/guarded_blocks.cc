@@ -204,8 +204,9 @@ typename guarded_blocks<Threads>::taken guarded_blocks<Threads>::take(const void
 }
 
 template <threads Threads>
-typename guarded_blocks<Threads>::departure guarded_blocks<Threads>::departure_of(const book_entry* entry) noexcept {
-  return {start_of(entry), entry->whole, entry->alignment};
+typename guarded_blocks<Threads>::departure guarded_blocks<Threads>::departure_of(
+    const book_entry* entry) const noexcept {
+  return {start_of(entry), entry->whole, std::max(entry->alignment, page_)};
 }
 
 // Pre: leaving.
@@ -249,21 +250,23 @@ typename guarded_blocks<Threads>::departure guarded_blocks<Threads>::put_away(bo
 template <threads Threads>
 typename guarded_blocks<Threads>::departure guarded_blocks<Threads>::next_released(bool all) noexcept {
   const lock held(lock_);
-  book_entry* const oldest = book_.oldest_held();
-  if (oldest == nullptr || (!all && figures_.held <= plan_.hold_bytes)) return {};
-  const bool was_stranded = (oldest->marks & stranded) != 0;
-  if (lift(oldest).failed()) {
-    // Those behind it wait for the same thing.
-    if (!was_stranded) figures_.stranded += oldest->whole;
-    oldest->marks |= stranded;
-    return {};
+  for (book_entry* e = book_.oldest_held(); e != nullptr; e = e->next) {
+    if (!all && figures_.held <= plan_.hold_bytes) break;
+    const bool was_stranded = (e->marks & stranded) != 0;
+    if (!lift(e).failed()) {
+      const departure out = departure_of(e);
+      figures_.held -= e->whole;
+      if (was_stranded) figures_.stranded -= e->whole;
+      outline_.remove(e->block);
+      book_.dismiss(e);
+      return out;
+    }
+    if (!was_stranded) figures_.stranded += e->whole;
+    e->marks |= stranded;
+    // Those behind it mostly wait for the same thing: looked at when nothing may be left.
+    if (!all) break;
   }
-  const departure out = departure_of(oldest);
-  figures_.held -= oldest->whole;
-  if (was_stranded) figures_.stranded -= oldest->whole;
-  outline_.remove(oldest->block);
-  book_.dismiss(oldest);
-  return out;
+  return {};
 }
 
 template <threads Threads>

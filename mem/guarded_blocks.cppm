@@ -150,7 +150,7 @@ class guarded_blocks {
   void guard_range(book_entry* entry, void* base, std::size_t bytes, admitted& out) noexcept;
   [[nodiscard]] os_error lift(book_entry* entry) noexcept;
   void strand(book_entry* entry) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] static departure departure_of(const book_entry* entry) noexcept;
+  [[nodiscard]] departure departure_of(const book_entry* entry) const noexcept;
 
   const guarded_plan plan_;
   const std::size_t page_;

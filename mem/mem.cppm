@@ -38,6 +38,7 @@ export import :page_guards;
 export import :page_run;
 export import :placed_block;
 export import :placement;
+export import :sampler;
 export import :schedule;
 export import :segment;
 export import :shared_heap;

@@ -14,6 +14,7 @@ export import :explicit_page_resource;
 export import :fallback_resource;
 export import :finding;
 export import :fragment_resource;
+export import :guard_adaptor;
 export import :handle;
 export import :heap_dump;
 export import :heap_options;

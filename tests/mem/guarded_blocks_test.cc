@@ -54,6 +54,7 @@ class with_memory : public guarded_blocks<Threads> {
   /// Gives the memory back if it goes back.
   bool settle(const typename base::departure& gone) {
     if (gone.start == nullptr) return false;
+    EXPECT_EQ(gone.alignment % page_bytes(), 0U) << "as it was asked for";
     std::memset(gone.start, 1, gone.whole);  // accessible, all of it
     EXPECT_FALSE(unmap_run({gone.start, gone.whole}).failed());
     return true;
