@@ -30,11 +30,17 @@ class sampler {
   explicit sampler(std::size_t one_in) noexcept
       : one_in_(std::min(one_in, rarest)), random_(0x9E37'79B9'7F4A'7C15U ^ address(this)) {}
 
-  [[nodiscard]] inline std::size_t one_in() const noexcept { return one_in_; }
+  [[nodiscard]] inline std::size_t one_in() const noexcept { return one_in_.load(std::memory_order_relaxed); }
+  /// Chooses half as many from the next draw of each thread on. Threads that say so at once do it once.
+  inline void make_rarer() noexcept {
+    std::size_t n = one_in();
+    if (n < rarest)
+      static_cast<void>(one_in_.compare_exchange_strong(n, std::min(2 * n, rarest), std::memory_order_relaxed));
+  }
 
   /// Whether this one is chosen.
   [[nodiscard]] inline bool draws() noexcept {
-    if (one_in_ == 1) return true;
+    if (one_in() == 1) return true;
     std::atomic<std::uint32_t>& left = counter();
     const std::uint32_t now = left.load(std::memory_order_relaxed);
     if (now > 1) [[likely]] {
@@ -62,7 +68,7 @@ class sampler {
     x ^= x >> 7;
     x ^= x << 17;
     random_.store(x, std::memory_order_relaxed);
-    const auto gap = static_cast<std::uint32_t>(1 + x % (2 * one_in_ - 1));
+    const auto gap = static_cast<std::uint32_t>(1 + x % (2 * one_in() - 1));
     // A counter that never counted begins with this one.
     left.store(now == 0 ? gap - 1 : gap, std::memory_order_relaxed);
     if (now != 0) return true;
@@ -70,7 +76,7 @@ class sampler {
     return draw_anew(left, 1);
   }
 
-  const std::size_t one_in_;
+  std::atomic<std::size_t> one_in_;
   std::atomic<std::uint64_t> random_;
   counters counters_{};
 };

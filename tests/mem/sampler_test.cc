@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: one in one is all; one in N is N on average, with gaps from 1 to 2 N - 1 of about the same number each; threads
-// draw as often as one.
+// draw as often as one; it can be made rarer, up to a bound.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -57,6 +57,18 @@ TEST(Sampler, ThreadsDrawAsOftenAsOne) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_NEAR(static_cast<double>(drawn), 10'000, 1'500);
+}
+
+TEST(Sampler, CanBeMadeRarer) {
+  const auto some = std::make_unique<sampler<threads::any>>(1);
+  some->make_rarer();
+  some->make_rarer();
+  EXPECT_EQ(some->one_in(), 4U);
+  int drawn = 0;
+  for (int i = 0; i < 40'000; ++i) drawn += some->draws() ? 1 : 0;
+  EXPECT_NEAR(drawn, 10'000, 500);
+  for (int i = 0; i < 40; ++i) some->make_rarer();
+  EXPECT_EQ(some->one_in(), sampler<threads::any>::rarest);
 }
 
 TEST(Sampler, NeverAsksForMoreThanItCanCount) {
