@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -10,6 +8,7 @@ module;
 module strata.mem:block_set.impl;
 
 import :address_counts;
+import :address_outline;
 import :block_set;
 import :bytes;
 import :mutex;
@@ -17,17 +16,6 @@ import :page_run;
 import :threads;
 
 namespace strata::mem {
-
-namespace {
-
-// Under the lock nobody else writes: no read-modify-write is needed.
-void change(std::atomic<std::uint32_t>& count, std::uint32_t by) noexcept {
-  count.store(count.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
-}
-
-constexpr std::uint32_t one_less = 0xFFFF'FFFF;
-
-}  // namespace
 
 template <threads Threads>
 os_error block_set<Threads>::prepare(std::size_t more) noexcept {
@@ -40,7 +28,7 @@ os_error block_set<Threads>::add(const void* block, std::size_t bytes) noexcept 
   const lock held(lock_);
   if (const os_error refused = blocks_.prepare(1); refused.failed()) return refused;
   blocks_.put(address(block), bytes + 1);
-  change(outline(block), 1);
+  outline_.add(address(block));
   return {};
 }
 
@@ -51,7 +39,7 @@ set_answer block_set<Threads>::look_and_take(const void* block, std::size_t byte
   if (found == 0) return set_answer::absent;
   if (found != bytes + 1) return set_answer::other_size;
   static_cast<void>(blocks_.take(address(block)));
-  change(outline(block), one_less);
+  outline_.remove(address(block));
   return set_answer::taken;
 }
 
@@ -65,13 +53,9 @@ template <threads Threads>
 const char* block_set<Threads>::check() const noexcept {
   const lock held(lock_);
   if (!blocks_.is_sound()) return "a remembered block is not found where its address says";
-  std::array<std::uint32_t, std::size_t{1} << outline_bits> found{};
-  blocks_.visit([&found](std::uintptr_t block, std::size_t /*number*/) { ++found[hash(block)]; });
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    if (outline_[i].load(std::memory_order_relaxed) != found[i]) {
-      return "remembered blocks are more or fewer than were counted";
-    }
-  }
+  address_outline::counts found{};
+  blocks_.visit([&found](std::uintptr_t block, std::size_t /*number*/) { ++found[address_outline::hash(block)]; });
+  if (!outline_.is(found)) return "remembered blocks are more or fewer than were counted";
   return nullptr;
 }
 

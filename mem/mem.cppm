@@ -2,6 +2,7 @@
 export module strata.mem;
 
 export import :address_counts;
+export import :address_outline;
 export import :address_tree;
 export import :bitmap;
 export import :block;
@@ -22,6 +23,8 @@ export import :fragment_map;
 export import :fragment_store;
 export import :free_index;
 export import :growth;
+export import :guard_shape;
+export import :guarded_blocks;
 export import :heap_mover;
 export import :heap_placer;
 export import :kept_blocks;
@@ -32,9 +35,11 @@ export import :list;
 export import :lock_ledger;
 export import :mutex;
 export import :owned_blocks;
+export import :page_guards;
 export import :page_run;
 export import :placed_block;
 export import :placement;
+export import :sampler;
 export import :schedule;
 export import :segment;
 export import :shadow_pool;

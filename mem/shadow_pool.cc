@@ -147,10 +147,15 @@ bool shadow_pool::may_take(std::size_t bytes, served& answer) noexcept {
   return true;
 }
 
+// That this pool costs the process: its own, what is between them in each zone, and pieces of those with protected pages.
+std::size_t shadow_pool::mappings() const noexcept {
+  return figures_.mappings + zone_count_ + split_.load(std::memory_order_relaxed);
+}
+
 bool shadow_pool::may_map() noexcept {
-  if (figures_.mappings + split_.load(std::memory_order_relaxed) < max_mappings_) return true;
+  if (mappings() < max_mappings_) return true;
   for (shadow_slab* slab = all_; slab != nullptr; slab = slab->elder) close_mirrors(slab, true);
-  return figures_.mappings + split_.load(std::memory_order_relaxed) < max_mappings_;
+  return mappings() < max_mappings_;
 }
 
 // The oldest first; if `idle`, only up to the first with a block.
@@ -397,23 +402,32 @@ shadow_pool::served shadow_pool::allocate(std::size_t bytes, std::size_t alignme
   }
 }
 
-shadow_pool::served shadow_pool::find_room(std::size_t c) noexcept {
-  served refused;
+// A slab with a free slot, or with pages that may be opened.
+shadow_pool::room shadow_pool::find_room(std::size_t c) noexcept {
+  room found;
   if (classes_[c].with_room == nullptr) {
-    refused = make_slab(c);
-    if (refused.why != shadow_refusal::none && !list_any(c)) return refused;
+    found.refused = make_slab(c);
+    if (found.refused.why != shadow_refusal::none && !list_any(c)) return found;
   }
-  const std::uint32_t opening = classes_[c].with_room->pages_to_open();
-  if (opening != 0 && !may_take(opening * space_.page_size(), refused)) return refused;
-  return {};
+  found.slab = classes_[c].with_room;
+  const std::uint32_t opening = found.slab->pages_to_open();
+  found.may_open = opening != 0 && may_take(opening * space_.page_size(), found.refused);
+  if (opening == 0 || found.may_open || found.slab->has_open_slot()) return found;
+  // No memory for more pages: any slot will do that is free in another slab of the class.
+  found.slab = nullptr;
+  for (shadow_slab* slab = all_; slab != nullptr; slab = slab->elder) {
+    if (slab->size_class == c && slab->has_open_slot()) found.slab = slab;
+  }
+  return found;
 }
 
 shadow_pool::served shadow_pool::allocate_slot(std::size_t c, std::size_t bytes, std::size_t alignment,
                                                std::uint32_t made) noexcept {
-  if (const served room = find_room(c); room.why != shadow_refusal::none) return room;
-  shadow_slab* const slab = classes_[c].with_room;
+  const room found = find_room(c);
+  if (found.slab == nullptr) return found.refused;
+  shadow_slab* const slab = found.slab;
   const std::uint32_t before = slab->opened_pages();
-  const shadow_slab::place where = slab->choose();
+  const shadow_slab::place where = slab->choose(found.may_open);
   const std::uint32_t opened = slab->opened_pages() - before;
   figures_.memory += opened * space_.page_size();
 
@@ -701,7 +715,7 @@ std::size_t shadow_pool::trim() noexcept {
 shadow_figures shadow_pool::figures() const noexcept {
   const lock guard(lock_);
   shadow_figures all = figures_;
-  all.mappings += zone_count_ + split_.load(std::memory_order_relaxed);
+  all.mappings = mappings();
   all.calls = guard_calls_.load(std::memory_order_relaxed);
   return all;
 }

@@ -152,6 +152,12 @@ class shadow_pool {
     std::uint32_t pages = 0;           ///< of all slabs
   };
 
+  struct room {
+    shadow_slab* slab = nullptr;  ///< null: refused
+    served refused;
+    bool may_open = false;
+  };
+
   [[nodiscard]] served allocate_slot(std::size_t c, std::size_t bytes, std::size_t alignment,
                                      std::uint32_t made) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] served allocate_large(std::size_t bytes, std::size_t alignment, std::uint32_t made) noexcept
@@ -161,7 +167,7 @@ class shadow_pool {
   [[nodiscard]] served make_slab(std::size_t c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] served make_mirror(shadow_slab* slab) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] served make_ready(shadow_slab* slab) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] served find_room(std::size_t c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  [[nodiscard]] room find_room(std::size_t c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] bool list_any(std::size_t c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void note_block(std::size_t page, const shadow_note& note) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] served map_strips(std::size_t pages, std::size_t aligned_strips, std::uint64_t offset) noexcept
@@ -175,6 +181,7 @@ class shadow_pool {
   void free_strips(std::uint32_t first, std::uint32_t count) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] served claim_zones(std::uint32_t count) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] bool may_take(std::size_t bytes, served& answer) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  [[nodiscard]] std::size_t mappings() const noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] bool may_map() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
 
   [[nodiscard]] taken look_at(const void* p, std::size_t bytes, std::size_t alignment) const noexcept

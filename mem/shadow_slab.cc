@@ -109,8 +109,8 @@ shadow_slab::place shadow_slab::place_of(std::uint32_t unit, std::uint32_t slot)
           page + static_cast<std::uint32_t>((start + shape_.slot_bytes - 1) >> page_log2_)};
 }
 
-shadow_slab::place shadow_slab::choose() noexcept {
-  if (pages_to_open() != 0) open(units_to_open());
+shadow_slab::place shadow_slab::choose(bool may_open) noexcept {
+  if (may_open && pages_to_open() != 0) open(units_to_open());
   const std::uint32_t unit = next_unit(cursor_ + 1 < opened_ ? cursor_ + 1 : 0);
   if (unit <= cursor_) stagger_ += kStagger;  // once round
   cursor_ = unit;

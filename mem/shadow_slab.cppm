@@ -87,8 +87,11 @@ class shadow_slab {
   [[nodiscard]] std::uint32_t pages_to_open() const noexcept;
   /// Opens all pages. Returns how many that were.
   std::uint32_t open_all() noexcept;
-  /// Where the next block goes. Opens more pages when those that are open are full. Pre: !is_full().
-  [[nodiscard]] place choose() noexcept;
+  /// Whether a slot in open pages is free.
+  [[nodiscard]] inline bool has_open_slot() const noexcept { return live_ != opened_ * shape_.unit_slots; }
+  /// Where the next block goes, after opening as many pages as pages_to_open() says if `may_open`. Pre: a slot in open
+  /// pages is free then.
+  [[nodiscard]] place choose(bool may_open) noexcept;
 
   /// The mirror through which a place goes, by number.
   [[nodiscard]] std::uint32_t mirror_for(const place& where) const noexcept;

@@ -104,7 +104,7 @@ class stack_table {
   std::atomic<std::size_t> size_{0};                     ///< changed under the lock
   std::atomic<std::size_t> bytes_{0};                    ///< the same
   std::atomic<std::size_t> refused_{0};
-  mutable mutex lock_;
+  mutable mutex lock_{-3};  ///< nothing else is taken under it, and others may be held: last at a fork
   std::array<page_run, max_chunks + 1> runs_ ABSL_GUARDED_BY(lock_){};  ///< of the chunks; the last of the heads
   std::size_t chunks_made_ ABSL_GUARDED_BY(lock_) = 0;
 };

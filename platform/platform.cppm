@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 export module strata.platform;
 
+export import :alternate_stack;
 export import :atomic;
 export import :clock;
 export import :console;

@@ -6,6 +6,7 @@ module;
 #include <cstddef>
 #include <cstdlib>
 #include <span>
+#include <string_view>
 
 module strata.pmr:misuse.impl;
 
@@ -50,14 +51,22 @@ void print_place(const misuse& what, const text_sink& out) noexcept {
   line.write_to(out);
 }
 
+// Whether a function is what a memory_resource overrides: how a call came in, not who made it.
+bool is_way_in(std::string_view function) noexcept {
+  return function.find("do_allocate") != function.npos || function.find("do_deallocate") != function.npos;
+}
+
 void print_site(const char* verb, const call_site& site, const text_sink& out) noexcept {
   text_line head;
   head << "    " << verb << " by thread " << std::size_t{site.thread};
   head.write_to(out);
-  for (std::size_t i = 0; i < site.stack.size(); ++i) {
+  std::size_t number = 0;
+  for (const void* const frame : site.stack) {
     std::array<char, 512> name;
+    const char* const function = name_function(frame, name) ? name.data() : "?";
+    if (number == 0 && is_way_in(function)) continue;
     text_line line;
-    line << "      #" << i << " " << site.stack[i] << " " << (name_function(site.stack[i], name) ? name.data() : "?");
+    line << "      #" << number++ << " " << frame << " " << function;
     line.write_to(out);
   }
 }

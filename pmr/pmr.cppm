@@ -15,6 +15,7 @@ export import :fallback_resource;
 export import :fault_report;
 export import :finding;
 export import :fragment_resource;
+export import :guard_adaptor;
 export import :handle;
 export import :heap_dump;
 export import :heap_options;

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <algorithm>
-#include <array>
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <span>
 
 module strata.pmr:shadow_calls.impl;
@@ -27,8 +23,6 @@ namespace strata::pmr {
 
 namespace {
 
-constexpr std::size_t kRarest = std::size_t{1} << 24;
-
 misuse_kind kind_of(mem::shadow_answer answer) noexcept {
   switch (answer) {
     case mem::shadow_answer::freed:
@@ -50,30 +44,13 @@ misuse_kind kind_of(mem::shadow_answer answer) noexcept {
 }  // namespace
 
 shadow_calls::shadow_calls(const shadow& options)
-    : options_((check_shadow(options), options)),
-      pool_(plan_of(options)),
-      every_block_(options.one_in == 1),
-      interval_(std::min(options.one_in, kRarest)),
-      random_(mem::address(this) | 1) {
+    : options_((check_shadow(options), options)), pool_(plan_of(options)), sampler_(options.one_in) {
   const mem::os_error refused = pool_.open();
   if (!refused.failed()) return;
   if (options.strict) {
     throw allocation_error(options.name, 0, 1, "the OS gives no memory that could be mapped more than once", refused);
   }
   by_os_.note(refused);
-}
-
-// The next block to be shadowed is between 1 and 2 n - 1 blocks away, n on average.
-bool shadow_calls::draw(std::atomic<std::uint32_t>& left) noexcept {
-  const bool first = left.load(std::memory_order_relaxed) == 0;  // this stripe has not begun to count
-  std::uint64_t x = random_.load(std::memory_order_relaxed);     // xorshift64 (Marsaglia); a lost step is as good
-  x ^= x << 13;
-  x ^= x >> 7;
-  x ^= x << 17;
-  random_.store(x, std::memory_order_relaxed);
-  const std::size_t n = one_in();
-  left.store(static_cast<std::uint32_t>(1 + x % (2 * n - 1)), std::memory_order_relaxed);
-  return !first;
 }
 
 void* shadow_calls::allocate(std::size_t bytes, std::size_t alignment, const void* caller) noexcept {
@@ -107,11 +84,7 @@ void shadow_calls::note_refusal(const mem::shadow_pool::served& refused) noexcep
       by_os_.note(refused.error);
       break;
   }
-  if (options_.when_short != shadow_shortage::sampled) return;
-  // Rarer from now on, so that what is left lasts longer. Two threads that do so at once do it once.
-  std::size_t n = one_in();
-  if (n < kRarest) static_cast<void>(interval_.compare_exchange_strong(n, 2 * n, std::memory_order_relaxed));
-  every_block_.store(false, std::memory_order_relaxed);
+  if (options_.when_short == shadow_shortage::sampled) sampler_.make_rarer();  // what is left lasts longer
 }
 
 void shadow_calls::deallocate(void* p, std::size_t bytes, std::size_t alignment, const void* caller) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <span>
 
 export module strata.pmr:shadow_calls;
@@ -28,18 +26,8 @@ class shadow_calls {
   shadow_calls(const shadow_calls&) = delete;
   shadow_calls& operator=(const shadow_calls&) = delete;
 
-  /// Whether the next block is one to be shadowed. A thread counts down in a stripe of its own, from a number that is
-  /// drawn anew each time; two threads that share one may skip or repeat a step, which changes nothing on average.
-  [[nodiscard]] inline bool draws() noexcept {
-    if (every_block_.load(std::memory_order_relaxed)) return true;
-    std::atomic<std::uint32_t>& left = stripes_.mine();
-    const std::uint32_t now = left.load(std::memory_order_relaxed);
-    if (now > 1) [[likely]] {
-      left.store(now - 1, std::memory_order_relaxed);
-      return false;
-    }
-    return draw(left);
-  }
+  /// Whether the next block is one to be shadowed.
+  [[nodiscard]] inline bool draws() noexcept { return sampler_.draws(); }
 
   [[nodiscard]] inline bool owns(const void* p) const noexcept { return pool_.owns(p); }
   /// Whether a pointer is of some shadow, so that it comes to deallocate() here.
@@ -60,21 +48,17 @@ class shadow_calls {
   [[nodiscard]] const char* check() const noexcept { return pool_.check(); }
   [[nodiscard]] statistics stats() const noexcept;
   [[nodiscard]] mem::shadow_figures figures() const noexcept { return pool_.figures(); }
-  [[nodiscard]] std::size_t one_in() const noexcept { return interval_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t one_in() const noexcept { return sampler_.one_in(); }
   /// Requests that upstream had to serve since the pool could not.
   [[nodiscard]] std::size_t unguarded() const noexcept;
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept;
 
  private:
-  [[nodiscard]] bool draw(std::atomic<std::uint32_t>& left) noexcept;
   void note_refusal(const mem::shadow_pool::served& refused) noexcept;
 
   const shadow options_;
   mem::shadow_pool pool_;
-  std::atomic<bool> every_block_;
-  std::atomic<std::size_t> interval_;
-  mem::stripes<std::atomic<std::uint32_t>> stripes_;
-  std::atomic<std::uint64_t> random_;
+  mem::sampler<mem::threads::any> sampler_;
   shared_ledger ledger_;
   refusals by_budget_;  ///< mappings, addresses
   refusals by_memory_;

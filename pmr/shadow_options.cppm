@@ -26,7 +26,8 @@ enum class shadow_shortage : bool {
 
 /// When virtual pages serve other blocks, after which a dangling pointer into them is found no more.
 enum class shadow_reuse {
-  at_destruction,  ///< of the resource: those of the next one may begin at once with the same addresses
+  at_destruction,  ///< of the resource: the next one may begin at once with the same addresses. Until then none is used
+                   ///< twice, so max_address_bytes is all there ever is
   quarantine,  ///< once they were dead for hold_ms, or more than hold_bytes died after them; also when it is destroyed
   never,
 };

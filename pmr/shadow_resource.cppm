@@ -64,6 +64,7 @@ class shadow_resource final : public direct_layer<shadow_resource<Upstream>> {
   static constexpr bool zeroed = false;
   static constexpr bool can_release = false;
   static constexpr bool guards_pages = true;
+  static constexpr bool shadows_blocks = true;
 
   static_assert(
       !requires { requires Upstream::locks_memory; },

@@ -42,15 +42,29 @@ concept layered_entry =
 template <class Layer>
 concept locking = requires { requires Layer::is_lock; };
 
+template <class Layer>
+concept keeping_in_ram = requires { requires Layer::locks_memory; };
+
+template <class Layer>
+concept guarding = requires { requires Layer::guards_pages; };
+
+template <class Layer>
+concept shadowing = requires { requires Layer::shadows_blocks; };
+
 // What is known of everything below.
 struct ground {
-  bool locked = false;  ///< something is a lock
-  bool asking = false;  ///< something may call the program
+  bool locked = false;    ///< something is a lock
+  bool asking = false;    ///< something may call the program
+  bool in_ram = false;    ///< memory is locked
+  bool shadowed = false;  ///< blocks may be a shadow's
 };
 
 template <class Layer>
 inline constexpr ground ground_over(ground below) {
-  return {.locked = below.locked || locking<Layer>, .asking = below.asking || asking<Layer>};
+  return {.locked = below.locked || locking<Layer>,
+          .asking = below.asking || asking<Layer>,
+          .in_ram = below.in_ram || keeping_in_ram<Layer>,
+          .shadowed = below.shadowed || shadowing<Layer>};
 }
 
 // What stands on `Below`, lowest first.
@@ -90,6 +104,13 @@ class tower<Ground, Below, Entry, Entries...> {
                 "strata::pmr::stack: a layer that is not thread safe stands above the lock, which then guards nothing; "
                 "move the lock "
                 "above it");
+
+  static_assert(
+      !(Ground.in_ram && guarding<layer_type>),
+      "strata::pmr::stack: memory that is locked below cannot be guarded, and a shadow would not be locked; leave "
+      "locked{} out, or what guards");
+  static_assert(!(Ground.shadowed && shadowing<layer_type>),
+                "strata::pmr::stack: a shadow below would be taken for somebody else's blocks; leave one of them out");
 
   inline tower(Below* below, const Entry& entry,
                const Entries&... entries) noexcept(std::is_nothrow_constructible_v<layer_type, Below*, const Entry&>)

@@ -44,7 +44,7 @@ class ShadowSlab : public testing::TestWithParam<std::uint32_t> {
   [[nodiscard]] static std::uint32_t units() { return 64 / shadow_shape::of(GetParam(), page_bytes()).unit_pages; }
 
   shadow_slab::place take() {
-    const shadow_slab::place where = slab_->choose();
+    const shadow_slab::place where = slab_->choose(true);
     const std::uint32_t number = slab_->mirror_for(where);
     if (number == slab_->next_mirror()) slab_->push_mirror(number);
     EXPECT_LT(number, slab_->next_mirror());
@@ -96,6 +96,18 @@ TEST_P(ShadowSlab, OpensPagesAsTheyAreNeeded) {
   EXPECT_EQ(slab_->pages_to_open(), 0U);
 }
 
+TEST_P(ShadowSlab, OpensNoneIfItMayNot) {
+  take();
+  const std::uint32_t opened = slab_->opened_pages();
+  while (slab_->has_open_slot()) {
+    const shadow_slab::place where = slab_->choose(false);
+    const std::uint32_t number = slab_->mirror_for(where);
+    if (number == slab_->next_mirror()) slab_->push_mirror(number);
+    slab_->take(where, number);
+  }
+  EXPECT_EQ(slab_->opened_pages(), opened);
+}
+
 TEST_P(ShadowSlab, ClosesTheOldestMirrorWhenTheRingIsFull) {
   slab_->open_all();
   std::uint32_t id = 100;
@@ -103,7 +115,7 @@ TEST_P(ShadowSlab, ClosesTheOldestMirrorWhenTheRingIsFull) {
   while (closed == shadow_slab::no_mirror) closed = slab_->push_mirror(id++);
   EXPECT_EQ(closed, 100U);
   EXPECT_EQ(slab_->oldest_mirror(), 101U);
-  EXPECT_GE(slab_->mirror_for(slab_->choose()), 1U);
+  EXPECT_GE(slab_->mirror_for(slab_->choose(true)), 1U);
   slab_->drop_mirror(1);
   EXPECT_EQ(slab_->oldest_mirror(), 102U);
   slab_->close_oldest();
@@ -114,7 +126,7 @@ TEST(ShadowSlabOrder, TakesPagesInTurnAndSlotsApart) {
   shadow_slab* const slab = shadow_slab::make(shadow_shape::of(64, page_bytes()), 16, 0).slab;
   std::set<std::size_t> offsets;
   for (std::uint32_t i = 0; i < 16; ++i) {
-    const shadow_slab::place where = slab->choose();
+    const shadow_slab::place where = slab->choose(true);
     EXPECT_EQ(where.first, i);
     EXPECT_TRUE(offsets.insert(slab->start_of(where) % page_bytes()).second);
     if (slab->next_mirror() == 0) slab->push_mirror(0);

@@ -20,6 +20,7 @@
 
 #include "tests/os_script/os_script.h"
 #include "tests/platform/faults.h"
+#include "tests/support/sanitizer.h"
 #include "tests/support/shared_memory.h"
 
 import strata.platform;
@@ -207,6 +208,7 @@ INSTANTIATE_TEST_SUITE_P(Of, Guard, testing::Bool(),
                          [](const auto& kind) { return kind.param ? "Objects" : "PrivateMemory"; });
 
 TEST(GuardSupport, IsTheSameWhereEverythingIsLocked) {
+  if (strata::test::under_asan || strata::test::under_tsan) GTEST_SKIP() << "this sanitizer's munlock does nothing";
   const guard_support before = platform::guards_supported();
   constexpr int kMayNot = 77;
   const int answer = in_child([&] {

@@ -201,6 +201,7 @@ void use_cache(Cache& cache, std::size_t items) {
 /// counted with `here`. Returns the bytes it got.
 template <class Memory>
 std::size_t take_everything(Memory& memory, std::size_t largest, cut_off& here) {
+  constexpr std::size_t endless = std::size_t{256} << 20U;  // no pool of a test is as large
   struct link {
     link* next;
     std::size_t bytes;
@@ -213,6 +214,7 @@ std::size_t take_everything(Memory& memory, std::size_t largest, cut_off& here) 
         held = ::new (memory.allocate(bytes)) link{held, bytes};
         std::memset(held + 1, 0x5a, bytes - sizeof(link));
         total += bytes;
+        demand(total < endless, "there is no end to this memory: it is not cut off");
       }
     } catch (const std::bad_alloc&) {
       here.caught();

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <memory_resource>
+
 import strata.pmr;
 
-namespace sp = strata::pmr;
+using namespace strata::pmr;
 
-int main() {
-  sp::page_resource pages;
-  sp::locked_adaptor locked(&pages);
-  sp::shadow_resource shadow(&locked);
-}
+stack memory{pages{}, locked{}, shadow{}};
