@@ -329,16 +329,20 @@ void shadow_pool::unlist(shadow_slab* slab) noexcept {
   slab->listed = false;
 }
 
-shadow_pool::served shadow_pool::make_mirror(shadow_slab* slab) noexcept {
+// The newest mirror, with these of its pages ready.
+shadow_pool::served shadow_pool::make_mirror(shadow_slab* slab, std::uint32_t page, std::uint32_t pages) noexcept {
   const served mirror = map_strips(slab->pages(), 1, slab->offset());
   if (mirror.block == nullptr) return mirror;
   const auto id = static_cast<std::uint32_t>(space_.page_of(mirror.block) / shadow_space::strip_pages);
   // One call for what would be a fault for each page. A page that cannot be had is found out here, not by a signal.
-  const os_error refused = platform::prefault(mirror.block, slab->opened_pages() * space_.page_size());
+  const os_error refused = platform::prefault(space_.base_of_page(std::size_t{id} * shadow_space::strip_pages + page),
+                                              pages * space_.page_size());
   space_.strip(id).slab = slab;
   space_.strip(id).number = slab->next_mirror();
+  const std::uint32_t last = slab->newest_mirror();
   const std::uint32_t closed = slab->push_mirror(id);
   if (closed != shadow_slab::no_mirror) close(closed);
+  if (last != shadow_slab::no_mirror && last != closed) retire_if_idle(last);
   if (refused.failed()) return {nullptr, shadow_refusal::os, refused};
   return mirror;
 }
@@ -354,16 +358,32 @@ void shadow_pool::retire_if_spent(std::uint32_t id) noexcept {
   if (mirror.live == 0 && (mirror.closed || mirror.spent == mirror.pages)) retire(id);
 }
 
+// Whether a mirror whose last block leaves, or left, has done its duty. Pages of it may be unused; but pages that are used
+// more often than others made a newer one necessary, and that serves all.
+bool shadow_pool::may_go(const shadow_strip& mirror) noexcept {
+  return mirror.closed || mirror.spent == mirror.pages || mirror.number + 1 != mirror.slab->next_mirror();
+}
+
+void shadow_pool::retire_if_idle(std::uint32_t id) noexcept {
+  const shadow_strip& mirror = space_.strip(id);
+  if (mirror.live == 0 && mirror.spent != 0 && may_go(mirror)) retire(id);
+}
+
 // What is dead is replaced by nothing, in one call; aliases and guards are gone with it, and it faults all the same.
 void shadow_pool::retire(std::uint32_t id) noexcept {
+  const shadow_strip& gone = space_.strip(id);
+  const std::size_t first = std::size_t{id} * shadow_space::strip_pages;
+  if (platform::reserve_again(space_.base_of_page(first), gone.count * space_.strip_bytes()).failed() &&
+      guard_pages(first, first + gone.pages - 1) == barrier::none) {
+    figures_.exposed += gone.spent;  // as many blocks at most
+  }
+  put_to_rest(id);
+}
+
+// Nothing is mapped there any more.
+void shadow_pool::put_to_rest(std::uint32_t id) noexcept {
   shadow_strip& gone = space_.strip(id);
   if (gone.slab != nullptr) gone.slab->drop_mirror(gone.number);
-  const std::size_t first = std::size_t{id} * shadow_space::strip_pages;
-  const std::size_t bytes = gone.count * space_.strip_bytes();
-  if (platform::reserve_again(space_.base_of_page(first), bytes).failed() &&
-      guard_pages(first, first + gone.pages - 1) == barrier::none) {
-    figures_.exposed += gone.pages;  // as many blocks at most
-  }
   gone.mapped = false;
   gone.slab = nullptr;
   --figures_.mappings;
@@ -373,7 +393,7 @@ void shadow_pool::retire(std::uint32_t id) noexcept {
   gone.next = nothing;
   (oldest_ == nothing ? oldest_ : space_.strip(newest_).next) = id;
   newest_ = id;
-  figures_.quarantined += bytes;
+  figures_.quarantined += gone.count * space_.strip_bytes();
 }
 
 // --- allocating ------------------------------------------------------------------------------------------------------
@@ -433,7 +453,8 @@ shadow_pool::served shadow_pool::allocate_slot(std::size_t c, std::size_t bytes,
 
   const std::uint32_t number = slab->mirror_for(where);
   if (number == slab->next_mirror()) {
-    if (const served mirror = make_mirror(slab); mirror.block == nullptr) return mirror;
+    const served mirror = make_mirror(slab, where.first, slab->pages_in_a_row(where));
+    if (mirror.block == nullptr) return mirror;
   }
   const std::uint32_t id = slab->mirror(number);
   shadow_strip& mirror = space_.strip(id);
@@ -447,6 +468,7 @@ shadow_pool::served shadow_pool::allocate_slot(std::size_t c, std::size_t bytes,
   for (std::uint32_t p = where.first; p <= where.last; ++p) {
     for (std::uint32_t n = slab->unspent_from(p); n <= number; ++n) {
       const std::uint32_t spent = slab->mirror(n);
+      if (spent == shadow_slab::no_mirror) continue;
       ++space_.strip(spent).spent;
       retire_if_spent(spent);
     }
@@ -503,7 +525,7 @@ shadow_pool::served shadow_pool::make_ready(shadow_slab* slab) noexcept {
   if (!may_take(closed * space_.page_size(), refused)) return refused;
   figures_.memory += slab->open_all() * space_.page_size();
   while (slab->fresh_mirrors() < slab->shape().unit_slots) {
-    if (const served mirror = make_mirror(slab); mirror.block == nullptr) return mirror;
+    if (const served mirror = make_mirror(slab, 0, slab->pages()); mirror.block == nullptr) return mirror;
   }
   return {};
 }
@@ -618,7 +640,7 @@ void shadow_pool::leave(std::size_t page, barrier how) noexcept {
   figures_.held -= slab->shape().slot_bytes;
   --mirror.live;
   --mirror.leaving;
-  retire_if_spent(id);
+  if (how != barrier::mapping) retire_if_idle(id);
 }
 
 // Its mapping is its own: what guards it frees its addresses at the same time.
@@ -636,9 +658,37 @@ void shadow_pool::leave_large(std::size_t page) noexcept {
   if (!platform::give_back_part(object_, offset, bytes).failed()) figures_.memory -= bytes;
 }
 
-// Whether nothing is left of a mapping once its blocks in the batch have left: then it goes, and needs no guards.
+// Whether nothing is left of a mirror once its blocks in the batch have left: then it goes, and needs no guards.
 bool shadow_pool::goes_whole(const shadow_strip& mirror) noexcept {
-  return mirror.live == mirror.leaving && (mirror.closed || mirror.spent == mirror.pages);
+  return mirror.live == mirror.leaving && may_go(mirror);
+}
+
+// Takes mirrors that go whole, and lie in a row, away in one call, and their blocks out of the batch. Returns the index of
+// the first block that is left.
+std::size_t shadow_pool::flush_whole(std::size_t first, std::size_t count) noexcept {
+  const std::uint32_t begin = mapping_of(batch_[first]);
+  std::uint32_t end = begin;
+  std::size_t behind = first;
+  while (behind < count) {
+    const std::uint32_t id = mapping_of(batch_[behind]);
+    if (id != end || !goes_whole(space_.strip(id))) break;
+    behind += space_.strip(id).leaving;
+    end += space_.strip(id).count;
+  }
+  const std::size_t page = std::size_t{begin} * shadow_space::strip_pages;
+  const bool gone = !platform::reserve_again(space_.base_of_page(page), (end - begin) * space_.strip_bytes()).failed();
+  guard_calls_.fetch_add(1, std::memory_order_relaxed);
+  for (std::size_t i = first; i < behind; ++i) {
+    const std::uint32_t id = mapping_of(batch_[i]);
+    leave(batch_[i], barrier::mapping);
+    if (space_.strip(id).live != 0) continue;
+    if (gone) {
+      put_to_rest(id);
+    } else {
+      retire(id);
+    }
+  }
+  return behind;
 }
 
 void shadow_pool::flush_if_old() noexcept {
@@ -652,14 +702,14 @@ std::size_t shadow_pool::flush_locked() noexcept {
   std::sort(batch_, batch_ + count);
   for (std::size_t i = 0; i < count;) {
     const std::uint32_t id = mapping_of(batch_[i]);
-    std::size_t end = i;
     if (goes_whole(space_.strip(id))) {
-      while (end < count && mapping_of(batch_[end]) == id) ++end;
-      for (; i < end; ++i) leave(batch_[i], barrier::guard);
+      i = flush_whole(i, count);
       continue;
     }
+    // Blocks on pages in a row.
     const std::size_t first = batch_[i];
     std::size_t last = first;
+    std::size_t end = i;
     for (; end < count; ++end) {
       const std::size_t page = batch_[end];
       const std::uint32_t mapping = mapping_of(page);

@@ -145,7 +145,7 @@ class shadow_pool {
   static constexpr std::uint32_t nothing = UINT32_MAX;
 
   /// What makes the pages of a block fault.
-  enum class barrier : std::uint8_t { none, guard, protection };
+  enum class barrier : std::uint8_t { none, guard, protection, mapping };
 
   struct class_state {
     shadow_slab* with_room = nullptr;  ///< list
@@ -165,7 +165,8 @@ class shadow_pool {
   [[nodiscard]] std::size_t class_for(std::size_t bytes, std::size_t alignment) const noexcept;
 
   [[nodiscard]] served make_slab(std::size_t c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] served make_mirror(shadow_slab* slab) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  [[nodiscard]] served make_mirror(shadow_slab* slab, std::uint32_t page, std::uint32_t pages) noexcept
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] served make_ready(shadow_slab* slab) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] room find_room(std::size_t c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] bool list_any(std::size_t c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
@@ -194,8 +195,12 @@ class shadow_pool {
   void flush_if_old() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   std::size_t flush_locked() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void close(std::uint32_t strip) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  [[nodiscard]] static bool may_go(const shadow_strip& mirror) noexcept;
   void retire_if_spent(std::uint32_t strip) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void retire_if_idle(std::uint32_t strip) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void retire(std::uint32_t strip) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void put_to_rest(std::uint32_t strip) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  std::size_t flush_whole(std::size_t first, std::size_t count) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void end_quarantine() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] static bool goes_whole(const shadow_strip& mirror) noexcept;
   void close_mirrors(shadow_slab* slab, bool idle) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);

@@ -17,7 +17,8 @@ namespace strata::mem {
 namespace {
 
 constexpr std::uint32_t kPagesAtOnce = 16;  // opened together
-constexpr std::uint32_t kStagger = 7;       // odd: every slot comes first at some time
+constexpr std::uint32_t kMostPagesInARow = 64;
+constexpr std::uint32_t kStagger = 7;  // odd: every slot comes first at some time
 
 }  // namespace
 
@@ -120,7 +121,15 @@ shadow_slab::place shadow_slab::choose(bool may_open) noexcept {
 std::uint32_t shadow_slab::mirror_for(const place& where) const noexcept {
   std::uint32_t number = begin_;
   for (std::uint32_t p = where.first; p <= where.last; ++p) number = std::max(number, given_[p]);
+  while (number != end_ && mirror(number) == no_mirror) ++number;
   return number;
+}
+
+std::uint32_t shadow_slab::pages_in_a_row(const place& where) const noexcept {
+  std::uint32_t unit = where.unit + 1;
+  const std::uint32_t end = std::min(opened_, where.unit + std::max(1U, kMostPagesInARow / shape_.unit_pages));
+  while (unit < end && (units_free_[unit / 64] >> unit % 64 & 1) != 0) ++unit;
+  return unit * shape_.unit_pages - where.first;
 }
 
 std::uint32_t shadow_slab::fresh_mirrors() const noexcept {

@@ -93,6 +93,9 @@ class shadow_slab {
   /// pages is free then.
   [[nodiscard]] place choose(bool may_open) noexcept;
 
+  /// Pages from that of a place on that may serve next: those of units in a row that have a free slot, 64 at most.
+  [[nodiscard]] std::uint32_t pages_in_a_row(const place& where) const noexcept;
+
   /// The mirror through which a place goes, by number.
   [[nodiscard]] std::uint32_t mirror_for(const place& where) const noexcept;
   /// Numbers of mirrors in the ring are below this, and next_mirror() is that of one to come.
@@ -106,12 +109,16 @@ class shadow_slab {
   /// A new mirror, known to the caller as `id`. Returns the id of the oldest, which is closed, when the ring was full;
   /// else no_mirror.
   std::uint32_t push_mirror(std::uint32_t id) noexcept;
-  /// A mirror all of whose pages were used or left out is in the ring no more.
+  /// A mirror that nothing more is to go through is in the ring no more.
   void drop_mirror(std::uint32_t number) noexcept;
   /// The oldest mirror in the ring; no_mirror when there is none.
   [[nodiscard]] std::uint32_t oldest_mirror() noexcept;
   /// Takes it out. Pre: there is one.
   void close_oldest() noexcept { ++begin_; }
+  /// The one that was pushed last; no_mirror when there is none, or it was dropped.
+  [[nodiscard]] inline std::uint32_t newest_mirror() const noexcept {
+    return begin_ == end_ ? no_mirror : mirror(end_ - 1);
+  }
 
   /// The first mirror that a page has neither used nor left out.
   [[nodiscard]] inline std::uint32_t unspent_from(std::uint32_t page) const noexcept {

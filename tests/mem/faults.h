@@ -53,6 +53,14 @@ class fault_catcher {
   [[nodiscard]] static bool faults(void* p) { return load_faults(p) && store_faults(p); }
 
  private:
+  template <class Call>
+  [[nodiscard]] static bool kernel_faults(Call* call, const void* p) {
+    char byte = 0;
+    const iovec mine{&byte, 1};
+    const iovec there{const_cast<void*>(p), 1};
+    return call(::getpid(), &mine, 1, &there, 1, 0) < 0 && errno == EFAULT;
+  }
+
   struct sigaction before_{};
 };
 

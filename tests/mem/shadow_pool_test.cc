@@ -264,13 +264,12 @@ TEST(ShadowPoolBudgets, AreRefusalsThatNameThemselves) {  // W4-04
 }
 
 TEST(ShadowPoolSpace, ServesTheNextPoolOnceAPoolEnded) {  // W4-06
-  const std::size_t objects = 20'000;
   std::set<std::uintptr_t> zones;
   const int rounds = test::under_asan || test::under_tsan ? 20 : 1000;
   for (int round = 0; round < rounds; ++round) {
     shadow_pool pool({.hold = {.reuse = shadow_reuse::at_end}});
     ASSERT_FALSE(pool.open().failed());
-    std::vector<std::byte*> blocks(round == 0 ? 100'000 : objects / 10);
+    std::vector<std::byte*> blocks(round == 0 ? 100'000 : 500);
     for (std::byte*& p : blocks) {
       p = take(pool, 48);
       fill(p, 48);
