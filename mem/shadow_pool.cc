@@ -335,8 +335,8 @@ shadow_pool::served shadow_pool::make_mirror(shadow_slab* slab, std::uint32_t pa
   if (mirror.block == nullptr) return mirror;
   const auto id = static_cast<std::uint32_t>(space_.page_of(mirror.block) / shadow_space::strip_pages);
   // One call for what would be a fault for each page. A page that cannot be had is found out here, not by a signal.
-  const os_error refused = platform::prefault(space_.base_of_page(std::size_t{id} * shadow_space::strip_pages + page),
-                                              pages * space_.page_size());
+  const os_error refused = platform::enter(space_.base_of_page(std::size_t{id} * shadow_space::strip_pages + page),
+                                           pages * space_.page_size());
   space_.strip(id).slab = slab;
   space_.strip(id).number = slab->next_mirror();
   const std::uint32_t last = slab->newest_mirror();

@@ -77,6 +77,11 @@ std::size_t page_sizes(std::span<std::size_t> out, const char* root = "") noexce
 /// still be killed.
 [[nodiscard]] os_error prefault(void* base, std::size_t bytes) noexcept;
 
+/// Enters the pages of an object into a mapping of it, so that touching them does not fault: far cheaper than a fault for
+/// each, and than prefault(). Pages that the object lacks are made. Where the OS has no call for it, nothing happens.
+/// Refused as prefault().
+[[nodiscard]] os_error enter(void* base, std::size_t bytes) noexcept;
+
 /// Labels the range for tools such as /proc/self/smaps. `label` is copied (short, printable, none of []\$`); a system
 /// that cannot do it answers success. A range so labelled does not merge with others, so label what is large.
 os_error name(void* base, std::size_t bytes, const char* label) noexcept;

@@ -24,6 +24,7 @@ import :page;
 
 // Names that headers older than the kernel lack. A kernel that lacks them says EINVAL.
 #ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
 #ifndef PR_SET_VMA
@@ -191,6 +192,12 @@ os_error prefault(void* base, std::size_t bytes) noexcept {
   const os_error refused = answer("madvise", ::madvise(base, bytes, MADV_POPULATE_WRITE));
   if (refused.code != EINVAL) return refused;
   return touch_through_the_kernel(static_cast<char*>(base), bytes);
+}
+
+// As if read: of shared memory nobody has to be told when it is written, and reading enters 16 pages at a time.
+os_error enter(void* base, std::size_t bytes) noexcept {
+  const os_error refused = answer("madvise", ::madvise(base, bytes, MADV_POPULATE_READ));
+  return refused.code == EINVAL ? success : refused;
 }
 
 os_error name(void* base, std::size_t bytes, const char* label) noexcept {

@@ -133,6 +133,8 @@ os_error prefault(void* base, std::size_t bytes) noexcept {
   return success;
 }
 
+os_error enter(void* /*base*/, std::size_t /*bytes*/) noexcept { return success; }
+
 os_error name(void*, std::size_t, const char*) noexcept { return success; }
 
 std::size_t quarantined_bytes() noexcept { return 0; }

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims, on Linux:
+//  * enter puts pages of an object into the page table, so that they do not fault; an old kernel is no error
 //  * prefault does the same on a kernel without MADV_POPULATE_WRITE; what would be a signal is an error
 //  * the calls below may fail, at every step, with every errno that applies: the answer says which, and nothing leaks
 //  * at the limit of mappings a range comes whole or not at all; what cannot be given back is counted, and faults
 //  * page sizes come from the machine's files, in order, whatever is in them
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/prctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -41,6 +45,48 @@ constexpr std::size_t kGiB = 1024 * kMiB;
 std::size_t page() { return platform::page_size(); }
 
 std::size_t resident_pages(void* base, std::size_t bytes) { return strata::test::resident_pages(base, bytes, page()); }
+
+/// Pages of the range that are in this process's page table.
+std::size_t entered_pages(const void* base, std::size_t bytes) {
+  const int map = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  std::size_t entered = 0;
+  for (std::size_t i = 0; i < bytes / page(); ++i) {
+    std::uint64_t entry = 0;
+    const auto at = static_cast<off_t>((reinterpret_cast<std::uintptr_t>(base) / page() + i) * sizeof entry);
+    if (::pread(map, &entry, sizeof entry, at) != sizeof entry) ADD_FAILURE() << "no pagemap";
+    if ((entry >> 63) != 0) ++entered;
+  }
+  ::close(map);
+  return entered;
+}
+
+TEST(PageLinux, EnterPutsPagesOfAnObjectIntoAnotherMappingOfIt) {
+  const std::size_t bytes = 64 * page();
+  const int object = ::memfd_create("entered", MFD_CLOEXEC);
+  ASSERT_EQ(::ftruncate(object, static_cast<off_t>(bytes)), 0);
+  const auto map = [&] { return ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, object, 0); };
+  void* const first = map();
+  ASSERT_NE(first, MAP_FAILED);
+  std::memset(first, 0x5A, bytes);
+  auto* const other = static_cast<char*>(map());
+  ASSERT_NE(other, MAP_FAILED);
+  EXPECT_EQ(entered_pages(other, bytes), 0U);
+  ASSERT_FALSE(platform::enter(other + 16 * page(), 32 * page()).failed());
+  EXPECT_EQ(entered_pages(other + 16 * page(), 32 * page()), 32U);
+  EXPECT_EQ(other[16 * page()], 0x5A);
+  other[47 * page()] = 1;
+  EXPECT_EQ(static_cast<const char*>(first)[47 * page()], 1);
+  {
+    os_script script;
+    script.fail(os_call::madvise, 1, EINVAL);  // an old kernel
+    EXPECT_FALSE(platform::enter(other, page()).failed());
+    script.fail(os_call::madvise, 1, ENOMEM);
+    EXPECT_EQ(platform::enter(other, page()).code, ENOMEM);
+  }
+  ::munmap(first, bytes);
+  ::munmap(other, bytes);
+  ::close(object);
+}
 
 TEST(PageLinux, PrefaultDoesWithoutPopulateOnAnOldKernel) {
   const std::size_t bytes = 32 * page();
