@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims (D4 numbers: what the published scheme gets wrong, and the test that would fail): W4-01 each byte of a block faults once it was deallocated, whatever its size, and its neighbours on the same
-// physical page do not; no two live blocks share a virtual page or a byte of storage, through random lives, at once and in
-// batches; W4-03 what comes back wrongly is told and changes nothing; W4-04 a million blocks live within the budget of
-// mappings, and when a budget is used up the pool says which and the process can still map; W4-05 deallocating does not fail when the OS refuses
+// Claims (D4 numbers: what the published scheme gets wrong, and the test that would fail): W4-01 each byte of a block
+// faults once it was deallocated, whatever its size, and its neighbours on the same physical page do not; no two live
+// blocks share a virtual page or a byte of storage, through random lives, at once and in batches; W4-03 what comes back
+// wrongly is told and changes nothing; W4-04 a million blocks live within the budget of mappings, and when a budget is
+// used up the pool says which and the process can still map; W4-05 deallocating does not fail when the OS refuses
 // guards; W4-06 an end takes few calls and gives the addresses to the next pool; W4-07 when addresses serve again is as
-// the plan says; W4-08 a child has a copy, or nothing; without guards in the kernel everything holds by protection; what is reserved is allocated without a system call; physical memory is
-// that of the slots.
+// the plan says; W4-08 a child has a copy, or nothing; without guards in the kernel everything holds by protection;
+// what is reserved is allocated without a system call; physical memory is that of the slots.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
