@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: W4-01 each byte of a block faults once it was deallocated, whatever its size, and its neighbours on the same
-// physical page do not; no two live blocks share a virtual page or a byte of storage, through random lives, at once and in
-// batches; W4-03 what comes back wrongly is told and changes nothing; W4-04 a million blocks live within the budget of
-// mappings, and when a budget is used up the pool says which and the process can still map; W4-05 deallocating does not fail when the OS refuses
+// Claims (D4 numbers: what the published scheme gets wrong, and the test that would fail): W4-01 each byte of a block
+// faults once it was deallocated, whatever its size, and its neighbours on the same physical page do not; no two live
+// blocks share a virtual page or a byte of storage, through random lives, at once and in batches; W4-03 what comes back
+// wrongly is told and changes nothing; W4-04 a million blocks live within the budget of mappings, and when a budget is
+// used up the pool says which and the process can still map; W4-05 deallocating does not fail when the OS refuses
 // guards; W4-06 an end takes few calls and gives the addresses to the next pool; W4-07 when addresses serve again is as
-// the plan says; W4-08 a child has a copy, or nothing; without guards in the kernel everything holds by protection; what is reserved is allocated without a system call; physical memory is
-// that of the slots.
+// the plan says; W4-08 a child has a copy, or nothing; without guards in the kernel everything holds by protection;
+// what is reserved is allocated without a system call; physical memory is that of the slots.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,7 +84,7 @@ INSTANTIATE_TEST_SUITE_P(Each, ShadowPool, testing::Combine(testing::Bool(), tes
                                   (std::get<1>(i.param) ? "_batched" : "_at_once");
                          });
 
-TEST_P(ShadowPool, MakesEveryByteOfADeallocatedBlockFault) {  // W4-01
+TEST_P(ShadowPool, MakesEveryByteOfADeallocatedBlockFault) {  // W4-01, D4-04
   shadow_pool pool(plan());
   ASSERT_FALSE(pool.open().failed());
   const std::size_t step = test::under_asan || test::under_tsan ? 61 : 3;
@@ -109,7 +111,7 @@ TEST_P(ShadowPool, MakesEveryByteOfADeallocatedBlockFault) {  // W4-01
   EXPECT_EQ(pool.figures().exposed, 0U);
 }
 
-TEST_P(ShadowPool, NeverLetsTwoLiveBlocksShareAPageOrStorage) {
+TEST_P(ShadowPool, NeverLetsTwoLiveBlocksShareAPageOrStorage) {  // D4-05, D4-07
   std::mt19937_64 random(test::random_seed());
   shadow_plan wanted = plan();
   wanted.hold = {.reuse = shadow_reuse::quarantine, .bytes = std::size_t{8} << 20};
@@ -189,7 +191,7 @@ TEST_P(ShadowPool, TellsWhatComesBackWronglyAndChangesNothing) {  // W4-03
   EXPECT_EQ(pool.check(), nullptr);
 }
 
-TEST_P(ShadowPool, ServesAMillionBlocksWithinItsBudgetOfMappings) {  // W4-04
+TEST_P(ShadowPool, ServesAMillionBlocksWithinItsBudgetOfMappings) {  // W4-04, D4-01
   shadow_pool pool(plan());
   ASSERT_FALSE(pool.open().failed());
   const std::size_t before = platform::mappings_now();
@@ -327,7 +329,7 @@ TEST(ShadowPoolSpace, ServesAgainAfterTheQuarantine) {
   EXPECT_EQ(pool.check(), nullptr);
 }
 
-TEST(ShadowPoolReserve, LetsBlocksBeAllocatedWithoutASystemCall) {
+TEST(ShadowPoolReserve, LetsBlocksBeAllocatedWithoutASystemCall) {  // D4-02
   shadow_pool pool({});
   ASSERT_FALSE(pool.open().failed());
   ASSERT_EQ(pool.reserve(64, 8, 4000).why, shadow_refusal::none);
@@ -353,7 +355,19 @@ TEST(ShadowPoolMemory, IsThatOfTheSlots) {  // W4-02
   }
 }
 
-TEST(ShadowPoolThreads, ServeEachOther) {
+TEST(ShadowPoolKernel, AnswersForADanglingPointerWithAnError) {  // D4-09
+  shadow_pool pool({});
+  ASSERT_FALSE(pool.open().failed());
+  std::byte* const p = take(pool, 64);
+  ASSERT_EQ(give(pool, p, 64), shadow_answer::freed);
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  EXPECT_EQ(::syscall(SYS_write, ends[1], p, 64), -1);
+  EXPECT_EQ(errno, EFAULT);
+  for (const int end : ends) ::close(end);
+}
+
+TEST(ShadowPoolThreads, ServeEachOther) {  // D4-06
   for (const std::size_t batch : {std::size_t{1}, std::size_t{32}}) {
     shadow_pool pool(
         {.batch_blocks = batch, .hold = {.reuse = shadow_reuse::quarantine, .bytes = std::size_t{4} << 20}});
@@ -393,7 +407,7 @@ bool in_child(const Body& body) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-TEST_P(ShadowPool, GivesAChildACopyOfItsOwn) {  // W4-08
+TEST_P(ShadowPool, GivesAChildACopyOfItsOwn) {  // W4-08, D4-03
   shadow_pool pool(plan());
   ASSERT_FALSE(pool.open().failed());
   std::vector<std::byte*> blocks;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: shapes waste little and place slots apart; through random lives no page of a mirror is handed out twice, no slot
-// to two blocks at a time, and a slot is where its place says; pages open as they are needed; pages take turns, and blocks that follow each
-// other do not lie alike; the ring closes the oldest mirror and forgets those dropped; a refused slab is an error.
+// Claims: shapes waste little and place slots apart; through random lives no page of a mirror is handed out twice, no
+// slot to two blocks at a time, and a slot is where its place says; pages open as they are needed; pages take turns,
+// and blocks that follow each other do not lie alike; the ring closes the oldest mirror and forgets those dropped; a
+// refused slab is an error.
 #include <gtest/gtest.h>
 
 #include <cerrno>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: zones are claimed lowest first, in rows, blank, and never twice at a time; they come back at once, after the
-// quarantine by bytes or by time, or never; what was known stays known until then; an address tells its block; a refused
-// area or record is an error, and a small area is taken where a large one is refused.
+// quarantine by bytes or by time, or never; what was known stays known until then; an address tells its block; a
+// refused area or record is an error, and a small area is taken where a large one is refused.
 #include <gtest/gtest.h>
 
 #include <cerrno>

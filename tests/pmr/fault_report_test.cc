@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: W4-09 faults are explained once that is switched on, and no more when it is off; the handler that was there is
-// called after the report; somebody else's hook is not taken away; an address that is no block's has no explanation, one
-// where no block ever was has another sentence; nothing is done under AddressSanitizer unless told so.
+// Claims: W4-09 faults are explained once that is switched on, and no more when it is off; the handler that was there
+// is called after the report; somebody else's hook is not taken away; an address that is no block's has no explanation,
+// one where no block ever was has another sentence; nothing is done under AddressSanitizer unless told so.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>

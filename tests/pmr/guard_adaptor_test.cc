@@ -530,6 +530,7 @@ TEST_F(GuardAdaptor, WhenUpstreamHasNoRoomForPagesItIsAskedForTheBytes) {
 }
 
 TEST_F(GuardAdaptor, TellsThatMemoryIsLocked) {
+  if (test::under_asan || test::under_tsan) GTEST_SKIP() << "this sanitizer's munlock does nothing";
   if (!kernel_marks()) GTEST_SKIP() << "this kernel has no guards (before 6.13)";
   constexpr int kMayNot = 77;
   const int answer = in_child([] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: one in n is n on average for each thread, whatever the number of threads; a refusal of each kind is a degraded
-// state of its own, with the remedy; what could not be made to fault is one as well.
+// Claims: one in n is n on average for each thread, whatever the number of threads; a refusal of each kind is a
+// degraded state of its own, with the remedy; what could not be made to fault is one as well.
 #include <gtest/gtest.h>
 
 #include <array>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claim: a shadow_resource keeps the contract of a memory_resource (tests/support/README.md): when it serves every block,
-// when upstream serves every block, when they share, in batches, and without guards in the kernel.
+// Claim: a shadow_resource keeps the contract of a memory_resource (tests/support/README.md): when it serves every
+// block, when upstream serves every block, when they share, in batches, and without guards in the kernel.
 #include <cstddef>
 #include <memory_resource>
 

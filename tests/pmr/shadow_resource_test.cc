@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: W4-01 the report of a fault names pool, block, byte, both stacks and both threads; W4-02 physical memory is that of the
-// same slots alone; W4-03 each wrong deallocation is a sentence of its own, with both stacks, and harms nothing; W4-04 when a budget is used up,
-// upstream serves, the report says so, and sampling makes what is left last; W4-07 a block of a memory that ended is
-// still known; W4-08 a child works on with a copy, or without; one in n is drawn, and the rest is upstream's; figures add up;
-// what cannot be is refused when it is made; standard containers live on it.
+// Claims: W4-01 the report of a fault names pool, block, byte, both stacks and both threads; W4-02 physical memory is
+// that of the same slots alone; W4-03 each wrong deallocation is a sentence of its own, with both stacks, and harms
+// nothing; W4-04 when a budget is used up, upstream serves, the report says so, and sampling makes what is left last;
+// W4-07 a block of a memory that ended is still known; W4-08 a child works on with a copy, or without; one in n is
+// drawn, and the rest is upstream's; figures add up; what cannot be is refused when it is made; standard containers
+// live on it.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
