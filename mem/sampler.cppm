@@ -39,15 +39,27 @@ class sampler {
   }
 
   /// Whether this one is chosen.
-  [[nodiscard]] inline bool draws() noexcept {
-    if (one_in() == 1) return true;
+  [[nodiscard]] inline bool draws() noexcept { return !skips() && draw(); }
+
+  /// The usual half of draws(), for paths on which each instruction counts: true when this one is not chosen. Else draw()
+  /// decides.
+  [[nodiscard]] inline bool skips() noexcept {
     std::atomic<std::uint32_t>& left = counter();
     const std::uint32_t now = left.load(std::memory_order_relaxed);
-    if (now > 1) [[likely]] {
-      left.store(now - 1, std::memory_order_relaxed);
+    if (now <= 1) [[unlikely]]
       return false;
-    }
-    return draw_anew(left, now);
+    left.store(now - 1, std::memory_order_relaxed);
+    return true;
+  }
+  /// The other half. Pre: skips() said no.
+  [[nodiscard, gnu::noinline]] bool draw() noexcept {
+    std::atomic<std::uint32_t>& left = counter();
+    const std::size_t n = one_in();
+    if (n == 1) return true;
+    // A counter that never counted begins with this one.
+    if (left.load(std::memory_order_relaxed) == 0 && !begins_chosen(left, n)) return false;
+    left.store(gap(n), std::memory_order_relaxed);
+    return true;
   }
 
  private:
@@ -62,18 +74,20 @@ class sampler {
     }
   }
 
-  [[nodiscard, gnu::noinline]] bool draw_anew(std::atomic<std::uint32_t>& left, std::uint32_t now) noexcept {
+  /// From the last one chosen to the next.
+  [[nodiscard]] inline std::uint32_t gap(std::size_t n) noexcept {
     std::uint64_t x = random_.load(std::memory_order_relaxed);  // xorshift64 (Marsaglia); a lost step is as good
     x ^= x << 13;
     x ^= x >> 7;
     x ^= x << 17;
     random_.store(x, std::memory_order_relaxed);
-    const auto gap = static_cast<std::uint32_t>(1 + x % (2 * one_in() - 1));
-    // A counter that never counted begins with this one.
-    left.store(now == 0 ? gap - 1 : gap, std::memory_order_relaxed);
-    if (now != 0) return true;
-    if (gap != 1) return false;
-    return draw_anew(left, 1);
+    return static_cast<std::uint32_t>(1 + x % (2 * n - 1));
+  }
+
+  [[nodiscard]] inline bool begins_chosen(std::atomic<std::uint32_t>& left, std::size_t n) noexcept {
+    const std::uint32_t first = gap(n);
+    left.store(std::max(first, 2U) - 1, std::memory_order_relaxed);
+    return first == 1;
   }
 
   std::atomic<std::size_t> one_in_;

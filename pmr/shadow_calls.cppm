@@ -26,8 +26,9 @@ class shadow_calls {
   shadow_calls(const shadow_calls&) = delete;
   shadow_calls& operator=(const shadow_calls&) = delete;
 
-  /// Whether the next block is one to be shadowed.
-  [[nodiscard]] inline bool draws() noexcept { return sampler_.draws(); }
+  /// True when the next block is none to be shadowed; else draw() decides.
+  [[nodiscard]] inline bool skips() noexcept { return sampler_.skips(); }
+  [[nodiscard]] inline bool draw() noexcept { return sampler_.draw(); }
 
   [[nodiscard]] inline bool owns(const void* p) const noexcept { return pool_.owns(p); }
   /// Whether a pointer is of some shadow, so that it comes to deallocate() here.

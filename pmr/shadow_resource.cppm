@@ -152,10 +152,10 @@ class shadow_resource final : public direct_layer<shadow_resource<Upstream>> {
   }
 
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    if (calls_.draws()) [[unlikely]] {
-      return allocate_shadowed(bytes, alignment);
+    if (calls_.skips()) [[likely]] {
+      return pass(bytes, alignment);
     }
-    return pass(bytes, alignment);
+    return allocate_drawn(bytes, alignment);
   }
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
@@ -167,10 +167,14 @@ class shadow_resource final : public direct_layer<shadow_resource<Upstream>> {
     upstream_->deallocate(p, bytes, alignment);
   }
 
-  // Not inlined, and called last, so that the stack of a block begins with who asked for it.
-  [[nodiscard, gnu::noinline]] void* allocate_shadowed(std::size_t bytes, std::size_t alignment) {
-    void* const p = calls_.allocate(bytes, alignment, __builtin_return_address(0));
-    return p != nullptr ? p : pass(bytes, alignment);
+  // Not inlined, and called last: what passes needs no registers of its own, and the stack of a block begins with who asked
+  // for it.
+  [[nodiscard, gnu::noinline]] void* allocate_drawn(std::size_t bytes, std::size_t alignment) {
+    if (calls_.draw()) {
+      void* const p = calls_.allocate(bytes, alignment, __builtin_return_address(0));
+      if (p != nullptr) return p;
+    }
+    return pass(bytes, alignment);
   }
   [[gnu::noinline]] void deallocate_shadowed(void* p, std::size_t bytes, std::size_t alignment) {
     calls_.deallocate(p, bytes, alignment, __builtin_return_address(0));
