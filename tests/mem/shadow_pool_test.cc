@@ -87,7 +87,7 @@ INSTANTIATE_TEST_SUITE_P(Each, ShadowPool, testing::Combine(testing::Bool(), tes
 TEST_P(ShadowPool, MakesEveryByteOfADeallocatedBlockFault) {  // W4-01, D4-04
   shadow_pool pool(plan());
   ASSERT_FALSE(pool.open().failed());
-  const std::size_t step = test::under_asan || test::under_tsan ? 61 : 3;
+  const std::size_t step = test::under_asan || test::under_tsan ? 61 : 1;
   for (std::size_t bytes = 1; bytes <= 3 * page_bytes(); bytes += step) {
     SCOPED_TRACE(bytes);
     std::byte* const before = take(pool, bytes);
