@@ -58,12 +58,17 @@ shadow_pool::shadow_pool(const shadow_plan& plan) noexcept
       hook_refused_(platform::at_fork(hook_)) {}
 
 os_error shadow_pool::open() noexcept {
+  const lock guard(lock_);
+  unopened_ = make();
+  return unopened_;
+}
+
+os_error shadow_pool::make() noexcept {
   if (const os_error refused = space_.open(); refused.failed()) return refused;
   const std::size_t limit = platform::mapping_limit();
   max_mappings_ = plan_.max_mappings != 0 ? plan_.max_mappings : std::max<std::size_t>(limit / 4, 64);
   max_addresses_ = plan_.max_address_bytes != 0 ? plan_.max_address_bytes : kDefaultAddresses;
 
-  const lock guard(lock_);
   if (plan_.batch_blocks > 1) {
     std::size_t bytes = 0;
     if (!checked_multiply(plan_.batch_blocks, sizeof(std::uint32_t), bytes)) return {"mmap", ENOMEM};
@@ -409,7 +414,7 @@ std::size_t shadow_pool::class_for(std::size_t bytes, std::size_t alignment) con
 
 shadow_pool::served shadow_pool::allocate(std::size_t bytes, std::size_t alignment, std::uint32_t made) noexcept {
   const lock guard(lock_);
-  if (object_ < 0) return {nullptr, forked_ ? shadow_refusal::forked : shadow_refusal::os, {}};
+  if (object_ < 0) return {nullptr, forked_ ? shadow_refusal::forked : shadow_refusal::os, unopened_};
   if (bytes > shadow_note::max_bytes || alignment > space_.zone_bytes())
     return {nullptr, shadow_refusal::too_large, {}};
   flush_if_old();
@@ -532,7 +537,7 @@ shadow_pool::served shadow_pool::make_ready(shadow_slab* slab) noexcept {
 
 shadow_pool::served shadow_pool::reserve(std::size_t bytes, std::size_t alignment, std::size_t blocks) noexcept {
   const lock guard(lock_);
-  if (object_ < 0) return {nullptr, forked_ ? shadow_refusal::forked : shadow_refusal::os, {}};
+  if (object_ < 0) return {nullptr, forked_ ? shadow_refusal::forked : shadow_refusal::os, unopened_};
   if (bytes > shadow_note::max_bytes || alignment > space_.zone_bytes())
     return {nullptr, shadow_refusal::too_large, {}};
   const std::size_t c = class_for(bytes, alignment);

@@ -210,6 +210,7 @@ class shadow_pool {
   template <class Visitor>
   void visit_mappings(Visitor&& visitor) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
 
+  [[nodiscard]] os_error make() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] platform::shared_object make_object() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
 
   // Round a fork. The lock is held by the thread that forks.
@@ -232,6 +233,7 @@ class shadow_pool {
   os_error hook_refused_;
   std::atomic<bool> forked_{false};
 
+  os_error unopened_ ABSL_GUARDED_BY(lock_){};  ///< why there is no object
   int object_ ABSL_GUARDED_BY(lock_) = -1;
   int copy_ ABSL_GUARDED_BY(lock_) = -1;                  ///< between the calls round a fork
   std::uint64_t object_end_ ABSL_GUARDED_BY(lock_) = 0;   ///< bytes of the object given away so far

@@ -45,12 +45,10 @@ misuse_kind kind_of(mem::shadow_answer answer) noexcept {
 
 shadow_calls::shadow_calls(const shadow& options)
     : options_((check_shadow(options), options)), pool_(plan_of(options)), sampler_(options.one_in) {
-  const mem::os_error refused = pool_.open();
-  if (!refused.failed()) return;
-  if (options.strict) {
-    throw allocation_error(options.name, 0, 1, "the OS gives no memory that could be mapped more than once", refused);
+  unopened_ = pool_.open();
+  if (unopened_.failed() && options.strict) {
+    throw allocation_error(options.name, 0, 1, "the OS gives no memory that could be mapped more than once", unopened_);
   }
-  by_os_.note(refused);
 }
 
 void* shadow_calls::allocate(std::size_t bytes, std::size_t alignment, const void* caller) noexcept {
@@ -144,6 +142,8 @@ std::size_t shadow_calls::degraded(std::span<degradation> out) const noexcept {
       {{"deallocated blocks could not be made to fault, and are not watched: raise max_mappings, or do not lock memory",
         {},
         now.exposed},
+       {"no block is watched: the OS gives no memory that could be mapped more than once", unopened_,
+        unopened_.failed() ? 1U : 0U},
        by_budget_.because("blocks are not watched, since mappings or addresses are used up: raise max_mappings or "
                           "max_address_bytes, or shadow fewer (one_in)"),
        by_memory_.because("blocks are not watched, since there is no memory for them: raise max_bytes, or shadow fewer "

@@ -59,6 +59,7 @@ class shadow_calls {
 
   const shadow options_;
   mem::shadow_pool pool_;
+  mem::os_error unopened_;
   mem::sampler<mem::threads::any> sampler_;
   shared_ledger ledger_;
   refusals by_budget_;  ///< mappings, addresses

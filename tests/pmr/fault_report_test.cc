@@ -48,34 +48,30 @@ TEST(FaultReport, ExplainsWhatABlockWas) {
   EXPECT_EQ(text, "");
 }
 
-TEST(FaultReportDeathTest, GoesOnToTheHandlerThatWasThere) {  // W4-09
-  stack memory(pages{}, slabs{}, shadow{});
-  auto* const p = static_cast<volatile char*>(memory.allocate(10, 1));
-  memory.deallocate(const_cast<char*>(p), 10, 1);
-  const auto use = [p] {
+struct FaultReportDeathTest : testing::Test {
+  FaultReportDeathTest() { memory.deallocate(const_cast<char*>(p), 10, 1); }
+
+  // In the child of a death test, which has a handler of its own: reports, or has just stopped, and uses the block.
+  void use(bool reports) const {
     struct sigaction mine{};
     mine.sa_sigaction = &earlier_handler;
     mine.sa_flags = SA_SIGINFO;
     sigaction(SIGSEGV, &mine, nullptr);
     if (report_faults({.under_asan = true}).failed()) std::abort();
+    if (!reports && stop_reporting_faults().failed()) std::abort();
     *p = 1;
-  };
-  EXPECT_EXIT(use(), testing::ExitedWithCode(3), "use after free: a store(.|\n)*the earlier handler");
+  }
+
+  stack<pages, slabs, shadow> memory{pages{}, slabs{}, shadow{}};
+  volatile char* const p = static_cast<volatile char*>(memory.allocate(10, 1));
+};
+
+TEST_F(FaultReportDeathTest, GoesOnToTheHandlerThatWasThere) {  // W4-09
+  EXPECT_EXIT(use(true), testing::ExitedWithCode(3), "use after free: a store(.|\n)*the earlier handler");
 }
 
-TEST(FaultReportDeathTest, IsSilentWhenItIsOff) {
-  stack memory(pages{}, slabs{}, shadow{});
-  auto* const p = static_cast<volatile char*>(memory.allocate(10, 1));
-  memory.deallocate(const_cast<char*>(p), 10, 1);
-  const auto use = [p] {
-    struct sigaction mine{};
-    mine.sa_sigaction = &earlier_handler;
-    mine.sa_flags = SA_SIGINFO;
-    sigaction(SIGSEGV, &mine, nullptr);
-    if (report_faults({.under_asan = true}).failed() || stop_reporting_faults().failed()) std::abort();
-    *p = 1;
-  };
-  EXPECT_EXIT(use(), testing::ExitedWithCode(3), "^the earlier handler\n$");
+TEST_F(FaultReportDeathTest, IsSilentWhenItIsOff) {
+  EXPECT_EXIT(use(false), testing::ExitedWithCode(3), "^the earlier handler\n$");
 }
 
 TEST(FaultReport, LeavesSomebodyElsesHookAlone) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -358,11 +359,14 @@ TEST(ShadowResource, RefusesWhatCannotBeWhenItIsMade) {
   script.fail_always(test::os_call::memfd_create, ENOSYS);
   EXPECT_THROW(shadow_resource<>(any, {.strict = true}), allocation_error);
   shadow_resource<> lenient(any);
+  EXPECT_EQ(lenient.unguarded(), 0U);
   void* const p = lenient.allocate(10, 1);
   EXPECT_FALSE(lenient.shadows(p));
   lenient.deallocate(p, 10, 1);
+  EXPECT_EQ(lenient.unguarded(), 1U);
   std::array<degradation, 4> states{};
-  EXPECT_GE(lenient.degraded(states), 1U);
+  ASSERT_GE(lenient.degraded(states), 2U);
+  for (const degradation& state : {states[0], states[1]}) EXPECT_EQ(state.cause.code, ENOSYS) << state.reason;
 }
 
 TEST(ShadowResource, SaysWhenItEndsWithLiveBlocksIfToldTo) {
