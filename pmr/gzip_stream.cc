@@ -40,7 +40,8 @@ constexpr int memory_level = 8;
 gzip_stream::gzip_stream(std::FILE* out) noexcept : out_(out) {
   const mem::page_run_result got =
       mem::map_run(sizeof(workshop) + for_zlib, mem::page_bytes(), {.label = "strata: profile"});
-  if (got.error.failed()) return refuse(got.error);
+  refuse(got.error);
+  if (got.error.failed()) return;
   memory_ = got.run;
   work_ = ::new (memory_.base) workshop;
   work_->free = static_cast<std::byte*>(memory_.base) + mem::round_up(sizeof(workshop), 64);

@@ -13,7 +13,7 @@ import strata.mem;
 ///
 /// What is refused first, memory or a write, is kept and told at the end; what comes after it goes nowhere. One thread at
 /// a time; nothing throws.
-namespace strata::pmr {
+export namespace strata::pmr {
 
 class gzip_stream {
  public:

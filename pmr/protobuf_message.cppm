@@ -12,7 +12,7 @@ export module strata.pmr:protobuf_message;
 ///
 /// What does not fit makes the message one that does not: it is then to be left out whole. One thread at a time; nothing
 /// throws or allocates.
-namespace strata::pmr {
+export namespace strata::pmr {
 
 class protobuf_message {
  public:
