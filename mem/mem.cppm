@@ -27,6 +27,7 @@ export import :guard_shape;
 export import :guarded_blocks;
 export import :heap_mover;
 export import :heap_placer;
+export import :inspector;
 export import :kept_blocks;
 export import :large_blocks;
 export import :large_page;
