@@ -228,6 +228,12 @@ inspected_blocks::room inspected_blocks::next_due(std::size_t more_than) noexcep
   return due;
 }
 
+std::size_t inspected_blocks::waiting() const noexcept {
+  if (book_ == nullptr) return 0;
+  const mem::lock held(book_->lock);
+  return book_->held_blocks;
+}
+
 statistics inspected_blocks::over(const statistics& of_rooms) const noexcept {
   if (book_ == nullptr) return of_rooms;
   const mem::lock held(book_->lock);

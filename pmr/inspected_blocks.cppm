@@ -61,6 +61,8 @@ class inspected_blocks {
   /// The oldest room that waits, if more bytes than that wait, or more blocks than may: it is the keeper's again, hidden as
   /// it is. A null start: none.
   [[nodiscard]] room next_due(std::size_t more_than = most_held) noexcept;
+  /// Blocks that wait. Who empties the queue looks first how long it is: giving a room back may make others come.
+  [[nodiscard]] std::size_t waiting() const noexcept;
 
   /// The keeper's figures, in which rooms are live until they are due, as figures of blocks: those that wait are kept.
   /// Unchanged where nobody inspects.

@@ -302,7 +302,7 @@ void slab_resource<Upstream, Threads>::deallocate_inspected(void* p, std::size_t
 
 template <class Upstream, threads Threads>
 void slab_resource<Upstream, Threads>::give_back_due(std::size_t more_than) noexcept {
-  for (;;) {
+  for (std::size_t left = inspected_.waiting(); left != 0; --left) {
     const inspected_blocks::room due = inspected_.next_due(more_than);
     if (due.start == nullptr) return;
     put(due.start, due.bytes, due.alignment);
