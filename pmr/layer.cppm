@@ -5,11 +5,14 @@ module;
 #include <cstddef>
 #include <cstdio>
 #include <memory_resource>
+#include <optional>
 #include <span>
+#include <string_view>
 
 export module strata.pmr:layer;
 
 import :report;
+import :text_sink;
 
 /// What every layer is: a std::pmr::memory_resource that can be asked.
 ///
@@ -50,6 +53,10 @@ class layer : public std::pmr::memory_resource {
   /// Fills `out` with the states this layer is degraded by; returns how many there are, which may be more than fit.
   [[nodiscard]] virtual std::size_t degraded(std::span<degradation> out) const noexcept;
 
+  /// Of what this layer took from the OS: bytes in RAM. Nothing when it takes none there itself, or does not know. May
+  /// take time for each page. Same thread class as the layer.
+  [[nodiscard]] virtual std::optional<std::size_t> resident() const noexcept;
+
   /// Adds a row for each layer below, source first, then one for this; of two upstreams first those of the first. A
   /// resource below that is no layer ends the line.
   virtual void collect(report& into) const noexcept;
@@ -57,6 +64,11 @@ class layer : public std::pmr::memory_resource {
   /// Prints one row a layer, source first, and what is degraded. Same thread class as the layer; no lock is held while
   /// printing.
   void write_report(std::FILE* out) const;
+
+  /// The same for programs: a JSON object, and the text that Prometheus reads. `resource` says which memory this is;
+  /// empty: this layer's name.
+  void write_json(const text_sink& out, std::string_view resource = {}) const;
+  void write_prometheus(const text_sink& out, std::string_view resource = {}) const;
 
  protected:
   /// `upstream` is borrowed and outlives this layer, and so is `second` where there are two; if it is a layer it will

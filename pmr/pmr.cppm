@@ -11,6 +11,7 @@ export import :debug_calls;
 export import :debug_options;
 export import :exhaustion;
 export import :explicit_page_resource;
+export import :exposition;
 export import :fallback_resource;
 export import :fault_report;
 export import :finding;
