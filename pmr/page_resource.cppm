@@ -52,6 +52,7 @@ class page_resource final : public direct_layer<page_resource> {
   static constexpr std::size_t max_alignment = mem::max_run_alignment;
   static constexpr bool zeroed = true;
   static constexpr bool can_release = false;
+  static constexpr bool wants_all_back = true;
 
   explicit page_resource(pages options = {}) noexcept;
   ~page_resource() override;
@@ -73,7 +74,7 @@ class page_resource final : public direct_layer<page_resource> {
   std::atomic<std::size_t> mapped_{0};          ///< bytes of all blocks, rounded to pages; stranded ones not included
   std::atomic<std::size_t> refusals_{0};        ///< times the OS would not take pages back
   std::atomic<std::size_t> stranded_bytes_{0};  ///< copy of stranded_.bytes(), to be looked at without the lock
-  mutable mem::mutex mutex_;
+  mutable mem::mutex mutex_{"of a page_resource"};
   mem::stranded_runs stranded_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -20,6 +20,7 @@ export import :handle;
 export import :heap_dump;
 export import :heap_options;
 export import :heap_resource;
+export import :immortal;
 export import :large_page_adaptor;
 export import :layer;
 export import :ledger;
