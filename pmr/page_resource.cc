@@ -24,8 +24,7 @@ page_resource::page_resource(pages options) noexcept : direct_layer(options.name
 page_resource::~page_resource() {
   trim();
   if (ledger_.blocks() != 0) {
-    report_misuse(
-        {.layer = name(), .sentence = "destroyed with live blocks: their pages stay mapped and nobody owns them"});
+    report_live("destroyed with live blocks: their pages stay mapped and nobody owns them", ledger_.figures());
   }
 }
 

@@ -21,6 +21,7 @@ export import :handle;
 export import :heap_dump;
 export import :heap_options;
 export import :heap_resource;
+export import :immortal;
 export import :inspected_blocks;
 export import :large_page_adaptor;
 export import :layer;
