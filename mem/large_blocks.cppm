@@ -69,7 +69,7 @@ class large_blocks {
     return at<large_block>(base, static_cast<std::ptrdiff_t>(bytes - sizeof(large_block)));
   }
 
-  mutable mutex_for<Threads> lock_;
+  mutable mutex_for<Threads> lock_{"of large blocks"};
   large_block* live_ ABSL_GUARDED_BY(lock_) = nullptr;
   large_block* kept_ ABSL_GUARDED_BY(lock_) = nullptr;    ///< newest first
   large_block* oldest_ ABSL_GUARDED_BY(lock_) = nullptr;  ///< last of kept_

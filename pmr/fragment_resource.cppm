@@ -268,7 +268,7 @@ fragment_resource<Upstream>::fragment_resource(std::span<std::byte> memory, cons
 template <class Upstream>
 fragment_resource<Upstream>::~fragment_resource() {
   if (options_.live_at_end_is_misuse && ledger_.blocks() != 0) {
-    report_misuse({.layer = this->name(), .sentence = "destroyed with live blocks: their regions are gone"});
+    this->report_live("destroyed with live blocks: their regions are gone", stats());
   }
   release();
 }

@@ -281,7 +281,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   Upstream* const upstream_;
   const options_type options_;
   const std::size_t may_wait_;  ///< bytes; larger blocks do not wait
-  mutable mem::mutex_for<Threads> lock_;
+  mutable mem::mutex_for<Threads> lock_{"of a heap"};
   mem::growth_for<Threads> growth_;                      ///< arenas come and go, and blocks move, in turns
   std::atomic<std::size_t> still_{0};                    ///< who wants no block moved
   const char* damage_ ABSL_GUARDED_BY(lock_) = nullptr;  ///< what was found damaged; null: nothing
@@ -325,7 +325,7 @@ template <class Upstream, threads Threads>
 heap_resource<Upstream, Threads>::~heap_resource() {
   const statistics figures = stats();
   if (options_.live_at_end_is_misuse && figures.live_blocks != 0) {
-    report_misuse({.layer = this->name(), .sentence = "destroyed with live blocks: their arenas are gone"});
+    this->report_live("destroyed with live blocks: their arenas are gone", figures);
   }
   release();
 }
@@ -699,6 +699,7 @@ std::size_t heap_resource<Upstream, Threads>::compact_in_turn() {
     for (mem::heap_step step = move_one(move); step != mem::heap_step::done; step = move_one(move)) {
       if (step != mem::heap_step::moved) continue;
       ++moved;
+      mem::expect_no_lock_held("the owner of a block that was moved");
       static_cast<block_owner*>(move.owner)->moved(move.from, move.to);
     }
   } catch (...) {
@@ -806,6 +807,7 @@ void heap_resource<Upstream, Threads>::refuse(mem::heap_fault fault, const given
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::panic(const misuse& what) const {
   if (options_.panic == nullptr) return report_misuse(what);
+  mem::expect_no_lock_held("who is told of a heap's faults");
   options_.panic(options_.argument, what);
 }
 

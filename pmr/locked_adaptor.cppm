@@ -138,6 +138,8 @@ class locked_adaptor final : public direct_layer<locked_adaptor<Upstream>> {
     return figures;
   }
 
+  ~locked_adaptor() override { this->expect_all_back(stats()); }
+
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override {
     return locker_.degraded(out);
   }

@@ -272,7 +272,7 @@ mempool_resource<Upstream>::mempool_resource(Upstream* upstream, const mempool& 
 template <class Upstream>
 mempool_resource<Upstream>::~mempool_resource() {
   if (options_.live_at_end_is_misuse && stats().live_blocks != 0) {
-    report_misuse({.layer = this->name(), .sentence = "destroyed with live blocks: their segment is gone"});
+    this->report_live("destroyed with live blocks: their segment is gone", stats());
   }
 }
 

@@ -193,7 +193,7 @@ named_cache(Upstream*, cache_options<Threads>) -> named_cache<Upstream, Threads>
 template <class Upstream, threads Threads>
 named_cache<Upstream, Threads>::~named_cache() {
   if (options_.live_at_end_is_misuse && stats().live_blocks != 0) {
-    report_misuse({.layer = this->name(), .sentence = "destroyed with live items: their chunks are gone"});
+    this->report_live("destroyed with live items: their chunks are gone", stats());
   }
 }
 

@@ -70,6 +70,7 @@ class segment_resource final : public direct_layer<segment_resource> {
   static constexpr std::size_t max_alignment = mem::max_run_alignment;
   static constexpr bool zeroed = true;
   static constexpr bool can_release = false;
+  static constexpr bool wants_all_back = true;
   static constexpr std::size_t max_named = 256;  ///< named blocks at a time
 
   explicit segment_resource(segments options = {});
@@ -121,7 +122,7 @@ class segment_resource final : public direct_layer<segment_resource> {
   refusals without_large_pages_;
   refusals names_;
   refusals returns_;
-  mutable mem::mutex mutex_;
+  mutable mem::mutex mutex_{"of a segment_resource"};
   mem::address_counts blocks_ ABSL_GUARDED_BY(mutex_);   ///< live ones and their records
   mem::address_counts refused_ ABSL_GUARDED_BY(mutex_);  ///< stranded ones and their bytes; room for all live ones
   std::uint64_t numbers_[max_named / 64] ABSL_GUARDED_BY(mutex_) = {};  ///< a bit for each name in use

@@ -77,7 +77,7 @@ class shadow_resource final : public direct_layer<shadow_resource<Upstream>> {
 
   ~shadow_resource() override {
     if (options_.live_at_end_is_misuse && calls_.stats().live_blocks != 0) {
-      report_misuse({.layer = this->name(), .sentence = "destroyed with live blocks: all of them fault from now on"});
+      this->report_live("destroyed with live blocks: all of them fault from now on", calls_.stats());
     }
   }
 

@@ -174,7 +174,9 @@ class stack final : public direct_layer<stack<First, Entries...>> {
   static constexpr bool asks_program = tower_type::whole.asking;
 
   inline explicit stack(const First& first, const Entries&... entries)
-      : base("stack", nullptr), source_(first), tower_(&source_, entries...) {}
+      : base("stack", nullptr), source_(first), tower_(&source_, entries...) {
+    this->ends_as(tower_.top());
+  }
 
   /// The layer that serves requests.
   [[nodiscard]] inline top_type& top() noexcept { return tower_.top(); }

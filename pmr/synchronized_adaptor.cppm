@@ -59,12 +59,14 @@ class synchronized_adaptor final : public direct_layer<synchronized_adaptor<Upst
   static constexpr bool can_release = false;
 
   explicit synchronized_adaptor(Upstream* upstream, synchronized options = {}) noexcept
-      : base(options.name, upstream), upstream_(upstream) {}
+      : base(options.name, upstream), upstream_(upstream), mutex_(options.name, mem::lock_reach::upstream) {}
 
   [[nodiscard]] statistics stats() const noexcept override {
     const mem::lock lock(mutex_);
     return figures();
   }
+
+  ~synchronized_adaptor() override { this->expect_all_back(stats()); }
 
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override {
     if (!mutex_.unknown_to_fork().failed()) return 0;
@@ -138,7 +140,7 @@ class synchronized_adaptor final : public direct_layer<synchronized_adaptor<Upst
   }
 
   Upstream* const upstream_ ABSL_PT_GUARDED_BY(mutex_);
-  mutable mem::mutex mutex_;
+  mutable mem::mutex mutex_;  ///< held while upstream works: the one lock that is
   ledger ledger_ ABSL_GUARDED_BY(mutex_);
   std::size_t contentions_ ABSL_GUARDED_BY(mutex_) = 0;
 };
