@@ -84,14 +84,18 @@ class sampling_meter {
   /// Counts out what choose() counted in on this thread: it came to nothing.
   void undo(std::size_t bytes) noexcept;
 
-  /// Counts a block out.
-  inline void take_back(std::size_t bytes) noexcept {
-    if (is_shared()) [[unlikely]] {
-      return take_back_shared(bytes);
-    }
+  /// The usual half of counting a block out: false, with nothing counted, when take_back() is to do it.
+  [[nodiscard]] inline bool passes_back(std::size_t bytes) noexcept {
+    if (is_shared()) [[unlikely]]
+      return false;
     account& mine = here();
     add(mine.taken_back, bytes);
     add(mine.deallocations, 1);
+    return true;
+  }
+  /// Counts a block out.
+  void take_back(std::size_t bytes) noexcept {
+    if (!passes_back(bytes)) take_back_shared(bytes);
   }
 
   [[nodiscard]] metered count() const noexcept;

@@ -126,6 +126,16 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
 
   [[nodiscard]] fault check() const noexcept override;
 
+  /// A block, if that takes neither a call nor a lock; else null, and allocate() is to be asked. For layers above, which
+  /// then need not keep anything over a call.
+  [[nodiscard]] inline void* allocate_quickly(std::size_t bytes, std::size_t alignment) noexcept {
+    if constexpr (mem::has_address_sanitizer) return nullptr;
+    const std::size_t last = mem::size_class::last_byte(bytes, alignment);
+    if (last >= options_.largest) [[unlikely]]
+      return nullptr;
+    return slabs_.allocate(mem::size_class::with(last), bytes);
+  }
+
   /// Takes spans from upstream until those without slabs hold at least `bytes`, and touches every page of them, so that
   /// so many bytes can be allocated without asking upstream and without a page fault. They are kept until trim() or
   /// release(). Throws what upstream throws; what was taken until then is kept.
@@ -147,11 +157,7 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
     if constexpr (mem::has_address_sanitizer) {
       return allocate_inspected(bytes, alignment);
     } else {
-      const std::size_t last = mem::size_class::last_byte(bytes, alignment);
-      if (last >= options_.largest) [[unlikely]] {
-        return allocate_slowly(bytes, alignment);
-      }
-      void* const block = slabs_.allocate(mem::size_class::with(last), bytes);
+      void* const block = allocate_quickly(bytes, alignment);
       return block != nullptr ? block : allocate_slowly(bytes, alignment);
     }
   }

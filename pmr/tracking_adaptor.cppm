@@ -19,6 +19,16 @@ import :tracking_options;
 
 import strata.mem;
 
+namespace strata::pmr {
+
+// Which can serve most requests without a call.
+template <class Upstream>
+concept quick = requires(Upstream& upstream, std::size_t n) {
+  { upstream.allocate_quickly(n, n) } noexcept;
+};
+
+}  // namespace strata::pmr
+
 /// Who asked for how much, and what of it is live: figures by scope, leaks by call stack, heap profiles. Of every block,
 /// or of a sample, which costs next to nothing.
 ///
@@ -126,33 +136,44 @@ class tracking_adaptor final : public direct_layer<tracking_adaptor<Upstream>>, 
  private:
   friend base;
 
+  // Calls stand last: what passes keeps nothing over them, so it needs no registers of its own, and the stack of a block
+  // begins with who asked for it.
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    void* p = nullptr;
+    if constexpr (quick<Upstream>) {
+      void* const p = upstream_->allocate_quickly(bytes, alignment);
+      if (p == nullptr) [[unlikely]] {
+        return allocate_slowly(bytes, alignment);
+      }
+      return calls_.passes(bytes) ? p : note(p, bytes, alignment);
+    } else {
+      void* const p = obtain(bytes, alignment);
+      return calls_.passes(bytes) ? p : note(p, bytes, alignment);
+    }
+  }
+
+  inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
+    if (calls_.may_know(p) || !calls_.passes_back(bytes)) [[unlikely]] {
+      return deallocate_slowly(p, bytes, alignment);
+    }
+    upstream_->deallocate(p, bytes, alignment);
+  }
+
+  [[nodiscard]] inline void* obtain(std::size_t bytes, std::size_t alignment) {
     try {
-      p = upstream_->allocate(bytes, alignment);
+      return upstream_->allocate(bytes, alignment);
     } catch (...) {
       calls_.note_failure();
       throw;
     }
-    if (calls_.passes(bytes)) [[likely]] {
-      return p;
-    }
-    return note(p, bytes, alignment);
   }
-
-  inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
-    if (calls_.may_know(p)) [[unlikely]] {
-      return deallocate_known(p, bytes, alignment);
-    }
-    calls_.pass_back(bytes);
-    upstream_->deallocate(p, bytes, alignment);
+  [[nodiscard, gnu::noinline]] void* allocate_slowly(std::size_t bytes, std::size_t alignment) {
+    void* const p = obtain(bytes, alignment);
+    return calls_.passes(bytes) ? p : calls_.note(p, bytes, alignment, __builtin_return_address(0));
   }
-
-  // Not inlined, and called last: the stack of a block begins with who asked for it.
   [[nodiscard, gnu::noinline]] void* note(void* p, std::size_t bytes, std::size_t alignment) {
     return calls_.note(p, bytes, alignment, __builtin_return_address(0));
   }
-  [[gnu::noinline]] void deallocate_known(void* p, std::size_t bytes, std::size_t alignment) {
+  [[gnu::noinline]] void deallocate_slowly(void* p, std::size_t bytes, std::size_t alignment) {
     if (calls_.take(p, bytes, alignment)) upstream_->deallocate(p, bytes, alignment);
   }
 

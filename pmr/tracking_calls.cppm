@@ -33,8 +33,8 @@ class tracking_calls {
   void note_failure() noexcept { failures_.add(1); }
 
   [[nodiscard]] inline bool may_know(const void* p) const noexcept { return blocks_.may_know(p); }
-  /// A block goes that is not known. Pre: !may_know(p).
-  inline void pass_back(std::size_t bytes) noexcept { meter_.take_back(bytes); }
+  /// Whether a block that goes, and is not known, is counted; else take() does it. Pre: !may_know(p).
+  [[nodiscard]] inline bool passes_back(std::size_t bytes) noexcept { return meter_.passes_back(bytes); }
   /// A block goes that may be known. False: it was misuse, has been reported, and must not go.
   [[nodiscard]] bool take(void* p, std::size_t bytes, std::size_t alignment) noexcept;
   void release() noexcept;
