@@ -64,6 +64,12 @@ class Server:
         with open("/proc/%d/status" % self.process.pid, encoding="ascii") as status:
             return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS:"))
 
+    def cpu_seconds(self):
+        """Of processors' time it has had."""
+        with open("/proc/%d/stat" % self.process.pid, encoding="ascii") as status:
+            words = status.read().rsplit(")", 1)[1].split()
+            return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
     def live_items(self):
         return self.report()["items"]["layers"][-1]["live"]
 

@@ -305,6 +305,14 @@ class Ends(unittest.TestCase):
         finally:
             client.close()
 
+    def test_who_does_not_read_does_not_keep_it_from_ending(self):
+        server = start("--drain_seconds=1")
+        with server.client() as client:
+            self.assertEqual(client.set(b"large", b"v" * 1000000), b"STORED")
+            client.send(b"get" + b" large" * 500 + b"\r\n")
+            self.assertEqual(client.line().split()[0], b"VALUE")
+            server.end()
+
     def test_ports_that_are_taken_are_an_error(self):
         with start() as server:
             done = subprocess.run(
