@@ -147,6 +147,7 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   [[nodiscard]] fragment_searches searches() const noexcept;
 
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return this->at_fork_with_books_in_upstream(); }
   [[nodiscard]] fault check() const noexcept override;
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
 

@@ -96,6 +96,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   ~heap_resource() override;
 
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return this->at_fork_with_books_in_upstream(); }
   [[nodiscard]] heap_figures counters() const noexcept;
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
 

@@ -134,6 +134,7 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
   [[nodiscard]] std::size_t waiting() const noexcept { return items_.growth().waiting(); }
 
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return this->at_fork_with_books_in_upstream(); }
   /// This cache, item by item, then what is below.
   [[nodiscard]] fault check() const noexcept override;
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;

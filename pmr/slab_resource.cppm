@@ -123,6 +123,7 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   /// at when a span is added and when figures are asked for, so it may be low by what came and went within the spans
   /// there were.
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return this->at_fork_with_books_in_upstream(); }
 
   [[nodiscard]] fault check() const noexcept override;
 

@@ -211,6 +211,8 @@ class stack final : public direct_layer<stack<First, Entries...>> {
 
   [[nodiscard]] fault check() const noexcept override { return tower_.top().check(); }
 
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return tower_.top().at_fork(); }
+
   /// Whether a block at `p` is of this stack. Only where the top layer can tell.
   [[nodiscard]] inline bool owns(const void* p) const noexcept
     requires knows_its_own<top_type>
