@@ -15,6 +15,7 @@ export import :cache_registry;
 export import :cached_slabs;
 export import :cached_slots;
 export import :chunk_table;
+export import :decay;
 export import :depot;
 export import :facts;
 export import :fault;
