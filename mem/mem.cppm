@@ -17,6 +17,7 @@ export import :cached_slabs;
 export import :cached_slots;
 export import :checked;
 export import :chunk_table;
+export import :decay;
 export import :depot;
 export import :facts;
 export import :fault;

@@ -4,6 +4,7 @@ module;
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <memory_resource>
 #include <span>
@@ -55,6 +56,9 @@ import strata.mem;
 /// empties and refills the same arenas asks upstream nothing, and a heap that shrinks for good keeps little. Small freed
 /// blocks wait for a request of their size (`keep_freed`) until use has fallen by a quarter, and hold their arenas
 /// meanwhile.
+///
+/// Decay: with `decay_ms` arenas that were empty for so long go back upstream (:decay in mem/README.md says how that is
+/// found): at tick(), when an arena becomes empty, and when one is wanted.
 export namespace strata::pmr {
 
 /// What Plan 9 counts of a pool. Bytes unless they say otherwise; arenas = used + free + overhead at every step.
@@ -91,7 +95,9 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
         upstream_(upstream),
         options_(options),
         may_wait_(options.checks || options.keep_freed < 64 ? 0 : options.keep_freed - 64),
-        heap_({.quantum = options.quantum, .min_block = options.min_block, .keep = options.keep_freed}) {}
+        heap_({.quantum = options.quantum, .min_block = options.min_block, .keep = options.keep_freed}),
+        decay_(mem::decay_period(options.decay_ms)),
+        timer_(mem::decay_period(options.decay_ms)) {}
 
   ~heap_resource() override;
 
@@ -170,6 +176,12 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   /// Gives every empty arena back upstream. Returns the bytes given back.
   std::size_t trim() noexcept;
 
+  /// Gives back arenas that were empty for `decay_ms`; what waits in a heap that nobody used so long is joined first.
+  /// Returns the bytes given back. O(1) but for what goes; does nothing in somebody else's compaction. `now` is in
+  /// nanoseconds, of one clock for all calls.
+  std::size_t tick(std::uint64_t now) noexcept;
+  std::size_t tick() noexcept { return timer_.is_on() ? tick(mem::monotonic_ns()) : 0; }
+
   /// Gives every arena back upstream; all blocks are void, and so is any damage. Pre: no other call is under way.
   void release() noexcept;
 
@@ -234,7 +246,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
         const auto freed = heap_.deallocate(due.at, due.bytes);
         fault = freed.fault;
         if (fault == mem::heap_fault::none) [[likely]] {
-          if ((freed.emptied == nullptr || !has_excess()) && found_count_ == 0) [[likely]] {
+          if ((freed.emptied == nullptr || !(has_excess() || timer_.is_on())) && found_count_ == 0) [[likely]] {
             return;
           }
         } else {
@@ -271,6 +283,8 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   void end_compaction() noexcept;
   std::size_t give_back(bool all) noexcept;
   void give_back_excess() noexcept;
+  [[nodiscard]] std::size_t look(std::uint64_t now) noexcept;
+  std::size_t give_back_unused(std::size_t& bytes) noexcept;
   void hold_still() noexcept;
   void settle() const noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void tell_found();
@@ -298,6 +312,10 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   bool compacting_ ABSL_GUARDED_BY(lock_) = false;
   std::size_t compactions_ ABSL_GUARDED_BY(lock_) = 0;
   std::size_t frees_at_last_compaction_ ABSL_GUARDED_BY(lock_) = 0;
+  mem::decay decay_ ABSL_GUARDED_BY(lock_);
+  mem::idleness idle_ ABSL_GUARDED_BY(lock_);
+  std::size_t uses_seen_ ABSL_GUARDED_BY(lock_) = 0;
+  mem::decay_timer<Threads> timer_;
 };
 
 template <class Upstream>
@@ -560,6 +578,7 @@ std::size_t heap_resource<Upstream, Threads>::arena_for(const request& r) noexce
 
 template <class Upstream, threads Threads>
 void* heap_resource<Upstream, Threads>::obtain(const request& r) {
+  if (std::uint64_t now = 0; timer_.is_due(now)) tick(now);
   for (;;) {
     const mem::growth::moment seen = growth_.now();
     std::size_t needed = 0;
@@ -736,6 +755,52 @@ void heap_resource<Upstream, Threads>::give_back_excess() noexcept {
   if (growth_.under_way(seen) || !growth_.begin(seen)) return;
   while (give_back(false) != 0) continue;
   growth_.end(true);
+  if (std::uint64_t time = 0; timer_.is_due(time)) tick(time);
+}
+
+template <class Upstream, threads Threads>
+std::size_t heap_resource<Upstream, Threads>::tick(std::uint64_t now) noexcept {
+  if (!timer_.is_on()) return 0;
+  const mem::growth::moment seen = growth_.now();
+  if (growth_.under_way(seen) || !growth_.begin(seen)) return 0;
+  std::size_t freed = 0;
+  std::size_t left = look(now);
+  while (const std::size_t arena = give_back_unused(left)) freed += arena;
+  growth_.end(true);
+  return freed;
+}
+
+// Bytes of empty arenas that may go. What becomes empty here was of no use for as long as the blocks that waited.
+template <class Upstream, threads Threads>
+std::size_t heap_resource<Upstream, Threads>::look(std::uint64_t now) noexcept {
+  const mem::lock held(lock_);
+  if (damage_ != nullptr) return 0;
+  const std::size_t empty = heap_.counters().empty;
+  const std::size_t unused = decay_.look(now, heap_.take_low_empty(), empty);
+  const std::size_t uses = ledger_.figures().allocations + ledger_.deallocations();
+  if (!idle_.look(decay_.period(), now, uses != std::exchange(uses_seen_, uses))) return unused;
+  settle();
+  heap_.join_kept();
+  return unused + (heap_.counters().empty - empty);
+}
+
+// Gives an empty arena back that has at most `bytes`, which then are less by so many. Returns its bytes, or 0.
+template <class Upstream, threads Threads>
+std::size_t heap_resource<Upstream, Threads>::give_back_unused(std::size_t& bytes) noexcept {
+  mem::region* arena = nullptr;
+  std::size_t gone = 0;
+  {
+    const mem::lock held(lock_);
+    if (damage_ != nullptr) return 0;
+    for (arena = heap_.empty_region(); arena != nullptr && arena->bytes > bytes;) arena = arena->next;
+    if (arena == nullptr) return 0;
+    gone = arena->bytes;
+    heap_.remove(arena);
+    decay_.gave(gone);
+  }
+  bytes -= gone;
+  upstream_->deallocate(arena, gone, arena_alignment);
+  return gone;
 }
 
 // Gives an empty arena back, whether or not more are empty than may be kept. Returns its bytes; 0 when there was none.
