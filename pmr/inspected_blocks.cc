@@ -234,6 +234,15 @@ std::size_t inspected_blocks::waiting() const noexcept {
   return book_->held_blocks;
 }
 
+inspected_blocks::known inspected_blocks::look_up(const void* p) const noexcept {
+  if (book_ == nullptr) return {};
+  const mem::lock held(book_->lock);
+  const mem::book_entry* const e = book_->blocks.find(mem::address(p));
+  if (e == nullptr) return {};
+  return {
+      .start = start_of(e), .bytes = e->bytes, .alignment = e->alignment, .live = e->state == mem::book_state::live};
+}
+
 statistics inspected_blocks::over(const statistics& of_rooms) const noexcept {
   if (book_ == nullptr) return of_rooms;
   const mem::lock held(book_->lock);

@@ -64,6 +64,15 @@ class inspected_blocks {
   /// Blocks that wait. Who empties the queue looks first how long it is: giving a room back may make others come.
   [[nodiscard]] std::size_t waiting() const noexcept;
 
+  /// What is known of the block that starts at `p`, live or not; a null start: nothing.
+  struct known {
+    void* start = nullptr;  ///< of its room
+    std::size_t bytes = 0;
+    std::size_t alignment = 1;
+    bool live = false;
+  };
+  [[nodiscard]] known look_up(const void* p) const noexcept;
+
   /// The keeper's figures, in which rooms are live until they are due, as figures of blocks: those that wait are kept.
   /// Unchanged where nobody inspects.
   [[nodiscard]] statistics over(const statistics& of_rooms) const noexcept;

@@ -55,7 +55,7 @@ FITTING = {
     "wrong size": [r"strata: .*another size (?:or alignment )?than it", r"strata: .*: deallocated a block with more bytes than it has",
                    r"=+\n==\d+==ERROR: AddressSanitizer: new-delete-type-mismatch"],
     "wrong alignment": [r"strata: .*another (?:size or )?alignment than it"],
-    "foreign resource": [r"strata: .*: a block comes back that is of another memory: one\b"],
+    "foreign resource": [r"strata: .*: a block comes back that is of another memory: (?:one|pooled)\b"],
     "interior pointer": [r"strata: .*: a pointer comes back that lies inside a block", r"strata: .*: deallocated a pointer into a block, not its start",
                          r"strata: .*, but not the start of a slot", r"strata: .*: an address inside a block",
                          r"=+\n==\d+==ERROR: AddressSanitizer: attempting free on address which was not malloc",
