@@ -155,7 +155,7 @@ TEST_F(MempoolCache, ThrowsWhatThePoolThrowsWhenThatIsFull) {
   } catch (const allocation_error& e) {
     EXPECT_EQ(std::string(e.what()).find("strata: fragments cannot allocate 8192 bytes"), 0U) << e.what();
   }
-  EXPECT_GT(items.size(), 20'000U);
+  EXPECT_GT(items.size(), mem::inspected() ? 5'000U : 20'000U);
   for (void* const p : items) cache.recycle(p);
 }
 
@@ -165,7 +165,8 @@ TEST_F(MempoolCache, NeverHandsOutMoreThanThereIs) {
   std::vector<std::pair<void*, std::size_t>> rest;
   void* const first = cache.request();
   for (std::size_t free = pool.segment().largest_free(); free != 0; free = pool.segment().largest_free()) {
-    rest.emplace_back(pool.allocate(free), free);
+    const std::size_t bytes = mem::inspected() ? free - 24 : free;  // with what is hidden round it
+    rest.emplace_back(pool.allocate(bytes), bytes);
   }
   const std::size_t left = cache.items_per_chunk() * cache.chunks() - 1;
   std::vector<std::vector<void*>> taken(4);
