@@ -15,8 +15,10 @@ module;
 export module strata.pmr:heap_resource;
 
 import :allocation_error;
+import :finding;
 import :heap_dump;
 import :heap_options;
+import :inspected_blocks;
 import :layer;
 import :ledger;
 import :misuse;
@@ -36,7 +38,8 @@ import strata.mem;
 /// Size           up to 2^45 bytes; zero takes a smallest block
 /// Complexity     O(1) but for the arenas' tree, O(log arenas), whatever the sequence of sizes; compact(), check() and
 ///                walk() O(blocks)
-/// Overhead       8 bytes a block, rounding to the quantum (16), 48 bytes an arena; a movable block 16 more
+/// Overhead       8 bytes a block, rounding to the quantum (16), 48 bytes an arena; a movable block 16 more. Under an
+///                inspector what is known of each block, and 256 KiB of blocks that wait until the heap wants more
 /// Throws         what upstream throws, or allocation_error for what cannot be and beyond max_bytes, after one
 ///                compaction that did not help; nothing has changed. What owners and panic throw
 /// Deallocate     noexcept unless panic throws; size and alignment as allocated. A block that is free already and a
@@ -91,7 +94,9 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
         upstream_(upstream),
         options_(options),
         may_wait_(options.checks || options.keep_freed < 64 ? 0 : options.keep_freed - 64),
-        heap_({.quantum = options.quantum, .min_block = options.min_block, .keep = options.keep_freed}) {}
+        detour_(why_inspected()),
+        heap_({.quantum = options.quantum, .min_block = options.min_block, .keep = options.keep_freed}),
+        inspected_(options.name) {}
 
   ~heap_resource() override;
 
@@ -202,9 +207,9 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   class turn;
 
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    {
+    if constexpr (!mem::has_address_sanitizer) {
       const mem::lock held(lock_);
-      if (damage_ == nullptr) [[likely]] {
+      if (detour_ == nullptr) [[likely]] {
         if (void* const p = heap_.allocate(bytes, alignment); p != nullptr) [[likely]] {
           ledger_.handed_out(bytes);
           return p;
@@ -217,9 +222,10 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
     given due{p, bytes, alignment};
     mem::heap_fault fault = mem::heap_fault::none;
+    if constexpr (mem::has_address_sanitizer) return take_detour(due);
     {
       const mem::lock held(lock_);
-      if (damage_ == nullptr) [[likely]] {
+      if (detour_ == nullptr) [[likely]] {
         ledger_.taken_back(bytes);
         if (bytes <= may_wait_ && p != nullptr) [[likely]] {
           // What stands in front of a block that was not used for a while is far away: it is sent for, and looked at
@@ -240,14 +246,22 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
           ledger_.not_taken_back(due.bytes);
         }
       } else {
-        fault = mem::heap_fault::not_a_block;
+        fault = mem::heap_fault::bad_count;  // no answer to a deallocation
       }
     }
+    if (fault == mem::heap_fault::bad_count) return take_detour(due);
     tell_found();
     if (fault != mem::heap_fault::none) return refuse(fault, due);
     give_back_excess();
   }
 
+  [[nodiscard]] static const char* why_inspected() noexcept { return mem::inspected() ? "inspected" : nullptr; }
+  [[gnu::noinline]] void take_detour(const given& block);
+  void deallocate_inspected(const given& block);
+  void give_back_due(std::size_t more_than);
+  void put(const given& room);
+  [[nodiscard]] void* obtain_inspected(const request& r);
+  [[nodiscard]] void* reallocate_inspected(void* p, std::size_t old_bytes, std::size_t bytes, std::size_t alignment);
   [[nodiscard]] void* serve(const request& r) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] void* regrow(const request& r) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] std::size_t arena_for(const request& r) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
@@ -261,6 +275,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
     return c.empty > options_.may_keep(c.regions);
   }
   [[nodiscard]] void* obtain(const request& r);
+  [[nodiscard]] void* find_room(const request& r);
   [[nodiscard]] void* serve_by_all_means(const request& r, std::size_t needed);
   [[nodiscard]] void* serve_from_new_arena(const request& r, std::size_t needed);
   [[nodiscard]] void* add_and_serve(void* start, std::size_t bytes, const request& r);
@@ -285,6 +300,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   mem::growth_for<Threads> growth_;                      ///< arenas come and go, and blocks move, in turns
   std::atomic<std::size_t> still_{0};                    ///< who wants no block moved
   const char* damage_ ABSL_GUARDED_BY(lock_) = nullptr;  ///< what was found damaged; null: nothing
+  const char* detour_ ABSL_GUARDED_BY(lock_);  ///< null, or why no call takes the short way: damage, inspection
   // Blocks that were deallocated and are not yet looked at, and those that were, and were none. The heap still holds
   // them for used; the ledger does not.
   mutable std::array<given, 4> waiting_ ABSL_GUARDED_BY(lock_){};
@@ -297,6 +313,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   bool compacting_ ABSL_GUARDED_BY(lock_) = false;
   std::size_t compactions_ ABSL_GUARDED_BY(lock_) = 0;
   std::size_t frees_at_last_compaction_ ABSL_GUARDED_BY(lock_) = 0;
+  inspected_blocks inspected_;  ///< a room is a block of the heap; its own words are hidden too
 };
 
 template <class Upstream>
@@ -332,6 +349,7 @@ heap_resource<Upstream, Threads>::~heap_resource() {
 
 template <class Upstream, threads Threads>
 statistics heap_resource<Upstream, Threads>::stats() const noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   settle();
   const mem::heap_counters c = heap_.counters();
@@ -339,11 +357,12 @@ statistics heap_resource<Upstream, Threads>::stats() const noexcept {
   figures.upstream = c.regions;
   figures.kept = c.free + c.kept;
   figures.overhead = c.used - figures.live + c.fences;
-  return figures;
+  return inspected_.over(figures);
 }
 
 template <class Upstream, threads Threads>
 heap_figures heap_resource<Upstream, Threads>::counters() const noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   settle();
   const mem::heap_counters c = heap_.counters();
@@ -351,7 +370,7 @@ heap_figures heap_resource<Upstream, Threads>::counters() const noexcept {
           .used = c.used,
           .free = c.free + c.kept,
           .overhead = c.fences,
-          .frees = ledger_.deallocations(),
+          .frees = ledger_.deallocations() + inspected_.waiting(),
           .frees_at_last_compaction = frees_at_last_compaction_,
           .compactions = compactions_};
 }
@@ -368,6 +387,7 @@ std::size_t heap_resource<Upstream, Threads>::degraded(std::span<degradation> ou
 template <class Upstream, threads Threads>
 fault heap_resource<Upstream, Threads>::check() const noexcept {
   {
+    const mem::look allowed;
     const mem::lock held(lock_);
     if (damage_ != nullptr) return {damage_, nullptr};
     settle();
@@ -381,6 +401,7 @@ fault heap_resource<Upstream, Threads>::check() const noexcept {
 
 template <class Upstream, threads Threads>
 fault heap_resource<Upstream, Threads>::check(const void* p) const noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   if (damage_ != nullptr) return {damage_, nullptr};
   settle();
@@ -391,13 +412,15 @@ fault heap_resource<Upstream, Threads>::check(const void* p) const noexcept {
 
 template <class Upstream, threads Threads>
 bool heap_resource<Upstream, Threads>::holds(const void* p) const noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   settle();
-  return heap_.inspect(p) == mem::heap_fault::none;
+  return heap_.inspect(p) == mem::heap_fault::none && inspected_.is_live(p);
 }
 
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::walk(absl::FunctionRef<void(const mem::heap_block&)> visitor) const {
+  const mem::look allowed;
   const mem::lock held(lock_);
   settle();
   heap_.walk(visitor);
@@ -406,6 +429,7 @@ void heap_resource<Upstream, Threads>::walk(absl::FunctionRef<void(const mem::he
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::dump(std::FILE* out) const {
   heap_dump lines(out, this->name());
+  const mem::look allowed;
   const mem::lock held(lock_);
   settle();
   heap_.walk([&](const mem::region& r) { lines.add(r); }, [&](const mem::heap_block& b) { lines.add(b); });
@@ -430,39 +454,47 @@ void* heap_resource<Upstream, Threads>::allocate_movable(std::size_t bytes, std:
 
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::set_owner(void* p, block_owner& owner) noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   mem::heap_mover(heap_).set_owner(p, &owner);
 }
 
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::usable_size(const void* p) const noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);  // a neighbour that goes writes into the word that says so
-  return mem::boundary_heap::usable_size(p);
+  return mem::inspected() ? inspected_.bytes_at(p) : mem::boundary_heap::usable_size(p);
 }
 
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::usable_size(void* p, std::size_t bytes) noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   const std::size_t all = heap_.take_slack(p);
   ledger_.resized(bytes, all);
+  if (mem::inspected()) inspected_.resize(p, all);
   return all;
 }
 
 template <class Upstream, threads Threads>
 bool heap_resource<Upstream, Threads>::try_resize(void* p, std::size_t old_bytes, std::size_t bytes) noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
-  if (damage_ != nullptr || !heap_.resize(p, bytes)) return false;
+  if (damage_ != nullptr || !inspected_.is_live(p) || !heap_.resize(p, bytes)) return false;
   ledger_.resized(old_bytes, bytes);
+  if (mem::inspected()) inspected_.resize(p, bytes);
   return true;
 }
 
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::try_expand(void* p, std::size_t old_bytes, std::size_t least,
                                                          std::size_t most) noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   const std::size_t bytes = std::min(most, heap_.room_at(p));
   if (damage_ != nullptr || bytes < least || !heap_.resize(p, bytes)) return old_bytes;
   ledger_.resized(old_bytes, bytes);
+  if (mem::inspected()) inspected_.resize(p, bytes);
   return bytes;
 }
 
@@ -474,6 +506,7 @@ void* heap_resource<Upstream, Threads>::reallocate(void* p, std::size_t old_byte
     panic({this->name(), found.sentence, p, old_bytes, alignment});
     return p;
   }
+  if (mem::inspected()) return reallocate_inspected(p, old_bytes, bytes, alignment);
   return obtain({.what = kind::grown, .bytes = bytes, .alignment = alignment, .subject = p, .old_bytes = old_bytes});
 }
 
@@ -481,6 +514,7 @@ template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::release() noexcept {
   mem::region* r = nullptr;
   {
+    const mem::look allowed;
     const mem::lock held(lock_);
     settle();
   }
@@ -489,16 +523,21 @@ void heap_resource<Upstream, Threads>::release() noexcept {
   } catch (...) {  // panic has been told, and nothing can be passed on from here
   }
   {
+    const mem::look allowed;
     const mem::lock held(lock_);
     waiting_.fill({});
     found_count_ = 0;
     ledger_.released();
     damage_ = nullptr;
+    detour_ = why_inspected();
+    inspected_.forget_all();
     r = heap_.clear();
   }
   while (r != nullptr) {
     mem::region* const next = r->next;  // read before the arena is gone
-    upstream_->deallocate(r, r->bytes, arena_alignment);
+    const std::size_t bytes = r->bytes;
+    if (mem::inspected()) mem::show(r, bytes);
+    upstream_->deallocate(r, bytes, arena_alignment);
     r = next;
   }
 }
@@ -559,10 +598,105 @@ std::size_t heap_resource<Upstream, Threads>::arena_for(const request& r) noexce
 
 template <class Upstream, threads Threads>
 void* heap_resource<Upstream, Threads>::obtain(const request& r) {
+  return mem::inspected() ? obtain_inspected(r) : find_room(r);
+}
+
+// Placed and movable blocks come back with any alignment.
+template <class Upstream, threads Threads>
+void* heap_resource<Upstream, Threads>::obtain_inspected(const request& r) {
+  mem::book_entry* const entry = inspected_.promise();
+  if (entry == nullptr) fail(r, "no memory for what is to be known of the block");
+  inspected_blocks::room room{.bytes = r.bytes, .exact = true};
+  try {
+    room.start = find_room(r);
+  } catch (...) {
+    inspected_.withdraw(entry);
+    throw;
+  }
+  return inspected_.admit(entry, room, r.bytes, r.what == kind::plain ? r.alignment : inspected_blocks::any_alignment);
+}
+
+// A new block each time: the old one waits.
+template <class Upstream, threads Threads>
+void* heap_resource<Upstream, Threads>::reallocate_inspected(void* p, std::size_t old_bytes, std::size_t bytes,
+                                                             std::size_t alignment) {
+  request r{kind::plain, bytes, alignment};
+  {
+    const mem::look allowed;
+    const mem::lock held(lock_);
+    if (mem::heap_mover::is_movable(p)) {
+      r.what = kind::movable;
+      r.alignment = std::max(alignment, mem::heap_mover::alignment(p));
+      r.subject = mem::heap_mover::owner(p);
+    }
+  }
+  void* const q = obtain_inspected(r);
+  __builtin_memcpy(q, p, std::min(old_bytes, bytes));
+  deallocate_inspected({p, old_bytes, inspected_.alignment_at(p)});
+  return q;
+}
+
+// Where the short way is closed.
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::take_detour(const given& block) {
+  bool damaged = false;
+  {
+    const mem::lock held(lock_);
+    damaged = damage_ != nullptr;
+  }
+  tell_found();
+  damaged ? refuse(mem::heap_fault::not_a_block, block) : deallocate_inspected(block);
+}
+
+// A movable block does not wait: it would be moved meanwhile, and its owner told.
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::deallocate_inspected(const given& block) {
+  const auto [at, bytes, alignment] = block;
+  bool movable = false;
+  if (inspected_.is_live(at)) {
+    const mem::look allowed;
+    const mem::lock held(lock_);
+    movable = mem::heap_mover::is_movable(at);
+  }
+  const finding wrong =
+      movable ? inspected_.take_for_good(at, bytes, alignment) : inspected_.take(at, bytes, alignment);
+  if (wrong) return panic(inspected_.told(wrong, at, bytes, alignment));
+  movable ? put(block) : give_back_due(inspected_blocks::most_held);
+}
+
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::give_back_due(std::size_t more_than) {
+  for (std::size_t left = inspected_.waiting(); left != 0; --left) {
+    const inspected_blocks::room due = inspected_.next_due(more_than);
+    if (due.start == nullptr) return;
+    put({due.start, due.bytes, due.alignment});
+  }
+}
+
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::put(const given& room) {
+  mem::heap_fault fault = mem::heap_fault::none;
+  {
+    const mem::look allowed;
+    const mem::lock held(lock_);
+    if (damage_ != nullptr) return;
+    ledger_.taken_back(room.bytes);
+    const auto freed = heap_.deallocate(room.at, room.bytes);
+    fault = freed.fault;
+    if (fault == mem::heap_fault::none && (freed.emptied == nullptr || !has_excess())) return;
+    if (fault != mem::heap_fault::none) ledger_.not_taken_back(room.bytes);
+  }
+  if (fault != mem::heap_fault::none) return refuse(fault, room);
+  give_back_excess();
+}
+
+template <class Upstream, threads Threads>
+void* heap_resource<Upstream, Threads>::find_room(const request& r) {
   for (;;) {
     const mem::growth::moment seen = growth_.now();
     std::size_t needed = 0;
     {
+      const mem::look allowed;
       const mem::lock held(lock_);
       settle();
       if (damage_ == nullptr) {
@@ -572,6 +706,10 @@ void* heap_resource<Upstream, Threads>::obtain(const request& r) {
     }
     tell_found();
     if (needed == 0) fail(r, why_not(r));
+    if (inspected_.waiting() != 0) {  // before anybody is asked for more
+      give_back_due(0);
+      continue;
+    }
     if (growth_.under_way(seen)) {
       if (growth_.is_mine()) {
         fail(r, "no free block will do, and this very thread is getting an arena or moving blocks");
@@ -593,10 +731,12 @@ void* heap_resource<Upstream, Threads>::serve_by_all_means(const request& r, std
   } catch (...) {
     void* p = nullptr;
     if (compact_in_turn() != 0) {
+      const mem::look allowed;
       const mem::lock held(lock_);
       p = serve(r);
     }
     if (p != nullptr) return p;
+    const mem::look allowed;
     const mem::lock held(lock_);
     ledger_.failed();
     throw;
@@ -635,6 +775,7 @@ void* heap_resource<Upstream, Threads>::add_and_serve(void* start, std::size_t b
     arena upper{};
     arena lower{};
     {
+      const mem::look allowed;
       const mem::lock held(lock_);
       const void* const end = mem::at<std::byte>(start, static_cast<std::ptrdiff_t>(bytes));
       if (const mem::region* const r_above = heap_.find_region(end); r_above == end) upper = {end, r_above->bytes};
@@ -648,7 +789,9 @@ void* heap_resource<Upstream, Threads>::add_and_serve(void* start, std::size_t b
     }
     with_lower = lower.start != nullptr && options_.merge(options_.argument, lower, whole);
   }
+  const mem::look allowed;
   const mem::lock held(lock_);
+  if (mem::inspected()) mem::hide(mem::at<std::byte>(start, sizeof(mem::region)), bytes - sizeof(mem::region));
   heap_.add(start, bytes,
             [&](const mem::region& lower, const mem::region&) { return &lower == start ? with_upper : with_lower; });
   return serve(r);
@@ -666,6 +809,7 @@ std::size_t heap_resource<Upstream, Threads>::compact() {
 
 template <class Upstream, threads Threads>
 bool heap_resource<Upstream, Threads>::start_compaction() noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   settle();
   mem::heap_mover mover(heap_);
@@ -674,24 +818,29 @@ bool heap_resource<Upstream, Threads>::start_compaction() noexcept {
   if (heap_.movable_blocks() == 0 || !mover.worthwhile()) return false;
   mover.start();
   ++compactions_;
-  frees_at_last_compaction_ = ledger_.deallocations();
+  frees_at_last_compaction_ = ledger_.deallocations() + inspected_.waiting();
   return compacting_ = true;
 }
 
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::end_compaction() noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   compacting_ = false;
 }
 
 template <class Upstream, threads Threads>
 mem::heap_step heap_resource<Upstream, Threads>::move_one(mem::heap_move& move) noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
-  return mem::heap_mover(heap_).step(move);
+  const mem::heap_step step = mem::heap_mover(heap_).step(move);
+  if (mem::inspected() && step == mem::heap_step::moved) inspected_.move(move.from, move.to);
+  return step;
 }
 
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::compact_in_turn() {
+  give_back_due(0);
   if (!start_compaction()) return 0;
   std::size_t moved = 0;
   try {
@@ -720,6 +869,7 @@ void heap_resource<Upstream, Threads>::hold_still() noexcept {
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::trim() noexcept {
   if (growth_.is_mine()) return 0;
+  give_back_due(0);
   mem::take_turn(growth_);
   std::size_t bytes = 0;
   while (const std::size_t arena = give_back(true)) bytes += arena;
@@ -742,6 +892,7 @@ std::size_t heap_resource<Upstream, Threads>::give_back(bool all) noexcept {
   mem::region* arena = nullptr;
   std::size_t bytes = 0;
   {
+    const mem::look allowed;
     const mem::lock held(lock_);
     if (damage_ != nullptr) return 0;
     if (all) {
@@ -753,6 +904,7 @@ std::size_t heap_resource<Upstream, Threads>::give_back(bool all) noexcept {
     bytes = arena->bytes;
     heap_.remove(arena);
   }
+  if (mem::inspected()) mem::show(arena, bytes);
   upstream_->deallocate(arena, bytes, arena_alignment);
   return bytes;
 }
@@ -779,6 +931,7 @@ void heap_resource<Upstream, Threads>::tell_found() {
   for (;;) {
     fault_of first{};
     {
+      const mem::look allowed;
       const mem::lock held(lock_);
       if (found_count_ == 0) return;
       first = found_[--found_count_];
@@ -792,12 +945,13 @@ template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::refuse(mem::heap_fault fault, const given& block) {
   const char* sentence = mem::describe(fault);
   {
+    const mem::look allowed;
     const mem::lock held(lock_);
     if (damage_ != nullptr) {
       sentence = "the heap was found damaged, and takes nothing back";
     } else if (fault == mem::heap_fault::not_a_block) {
       const mem::heap_report report = heap_.check();
-      if (report.fault != mem::heap_fault::none) damage_ = mem::describe(report.fault);
+      if (report.fault != mem::heap_fault::none) detour_ = damage_ = mem::describe(report.fault);
     }
   }
   panic({this->name(), sentence, block.at, block.bytes, block.alignment});
@@ -812,6 +966,7 @@ void heap_resource<Upstream, Threads>::panic(const misuse& what) const {
 // Why no arena would do.
 template <class Upstream, threads Threads>
 const char* heap_resource<Upstream, Threads>::why_not(const request& r) const noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   if (damage_ != nullptr) return "the heap was found damaged, and serves nothing";
   if (r.what == kind::placed) return "no address has that residue with room for the block within a span";
@@ -821,6 +976,7 @@ const char* heap_resource<Upstream, Threads>::why_not(const request& r) const no
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::fail(const request& r, const char* reason) {
   {
+    const mem::look allowed;
     const mem::lock held(lock_);
     ledger_.failed();
   }

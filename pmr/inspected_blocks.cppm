@@ -5,6 +5,7 @@ module;
 export module strata.pmr:inspected_blocks;
 
 import :finding;
+import :misuse;
 import :report;
 
 import strata.mem;
@@ -43,6 +44,7 @@ class inspected_blocks {
     std::size_t bytes = 0;
     std::size_t alignment = 1;
     std::size_t front = 0;  ///< bytes in front of the block
+    bool exact = false;     ///< has no bytes but the block's, and changes its size with it
   };
   /// The room for a block with hidden bytes in front of it and behind, its start not known yet. False when no machine has so
   /// much.
@@ -52,12 +54,22 @@ class inspected_blocks {
   /// Null: the OS has no memory for what is to be known of it.
   [[nodiscard]] mem::book_entry* promise() noexcept;
   void withdraw(mem::book_entry* entry) noexcept;
-  /// Hides the room, shows the block in it, which is live from now on. Returns where it starts.
+  /// Alignment of a block that may come back with any.
+  static constexpr std::size_t any_alignment = 0;
+  /// Hides the room, shows the block in it, which is live from now on. Returns where it starts. A room without a front is
+  /// the block, and what lies round it is hidden already.
   void* admit(mem::book_entry* entry, const room& in, std::size_t bytes, std::size_t alignment) noexcept;
 
   // --- a block goes: take_back(), then rooms that are due until there are none
   /// False: misuse, which has been reported, and nothing has changed.
   [[nodiscard]] bool take_back(const void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  /// The same, but what is wrong is for the caller to report, as told().
+  [[nodiscard]] finding take(const void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  /// The same, and the room is the keeper's at once: the block does not wait.
+  [[nodiscard]] finding take_for_good(const void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  /// Points into `wrong`.
+  [[nodiscard]] misuse told(const finding& wrong, const void* p, std::size_t bytes,
+                            std::size_t alignment) const noexcept;
   /// The oldest room that waits, if more bytes than that wait, or more blocks than may: it is the keeper's again, hidden as
   /// it is. A null start: none.
   [[nodiscard]] room next_due(std::size_t more_than = most_held) noexcept;
@@ -73,7 +85,22 @@ class inspected_blocks {
   };
   [[nodiscard]] known look_up(const void* p) const noexcept;
 
-  /// The keeper's figures, in which rooms are live until they are due, as figures of blocks: those that wait are kept.
+  // --- a block stays, and changes. Pre: live, and its room has no front
+  /// It has so many bytes from now on; where its room had no more than it, so has its room.
+  void resize(const void* p, std::size_t bytes) noexcept;
+  /// It lies elsewhere, as it is.
+  void move(const void* from, void* to) noexcept;
+
+  /// Whether it is live: neither waiting nor gone. True where nobody inspects.
+  [[nodiscard]] bool is_live(const void* p) const noexcept;
+  /// Bytes of the live block that starts there; 0 when there is none.
+  [[nodiscard]] std::size_t bytes_at(const void* p) const noexcept;
+
+  /// As it was allocated; any_alignment where that may be any, or none is known.
+  [[nodiscard]] std::size_t alignment_at(const void* p) const noexcept;
+
+  /// The keeper's figures, in which rooms are live until they are due, as figures of blocks: those that wait are kept. What
+  /// it handed out otherwise stays as counted.
   /// Unchanged where nobody inspects.
   [[nodiscard]] statistics over(const statistics& of_rooms) const noexcept;
 
@@ -84,6 +111,7 @@ class inspected_blocks {
   friend class inspected_list;
   class book;
 
+  [[nodiscard]] finding take(const void* p, std::size_t bytes, std::size_t alignment, bool waits) noexcept;
   [[nodiscard]] finding judge_stranger(const void* p) const noexcept;
 
   const char* const name_;

@@ -270,10 +270,6 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
   mem::tally<mem::threads::any> failures_;
   critical_view critical_{this};
   inspected_blocks inspected_;
-  // Rooms that the heap and the fragments have out, as they count them.
-  mem::tally<mem::threads::any> rooms_;
-  mem::tally<mem::threads::any> rooms_bytes_;
-  mem::tally<mem::threads::any> rooms_taken_;
 };
 
 template <class Upstream>
@@ -336,9 +332,7 @@ void* mempool_resource<Upstream>::take_unusual(std::size_t bytes, std::size_t al
     inspected_.withdraw(entry);
     throw;
   }
-  rooms_.add(1);
-  rooms_taken_.add(1);
-  rooms_bytes_.add(held_at(room.start));
+  room.bytes = held_at(room.start);
   return inspected_.admit(entry, room, std::max<std::size_t>(bytes, 1), alignment);
 }
 
@@ -374,8 +368,6 @@ void mempool_resource<Upstream>::give_back_due(std::size_t more_than) noexcept {
   for (std::size_t left = inspected_.waiting(); left != 0; --left) {
     const inspected_blocks::room due = inspected_.next_due(more_than);
     if (due.start == nullptr) return;
-    rooms_.subtract(1);
-    rooms_bytes_.subtract(held_at(due.start));
     mem::show(due.start, due.bytes);  // the heap writes into what is free
     put(due.start, any_size, 0);
   }
@@ -478,17 +470,7 @@ statistics mempool_resource<Upstream>::stats() const noexcept {
   figures.allocations = all.allocations - pages.taken - 2 + small.allocations;
   figures.failures = failures_.get();
   figures.peak = all.peak - sizeof(places) - heap_.books_bytes();
-  if (!mem::inspected()) return figures;
-  // What caches have is no room.
-  const std::size_t of_caches_bytes = figures.live - rooms_bytes_.get();
-  const std::size_t of_caches_blocks = figures.live_blocks - rooms_.get();
-  const std::size_t of_caches_taken = figures.allocations - rooms_taken_.get();
-  statistics of_blocks_alone = inspected_.over(figures);
-  of_blocks_alone.live += of_caches_bytes;
-  of_blocks_alone.overhead -= of_caches_bytes;
-  of_blocks_alone.live_blocks += of_caches_blocks;
-  of_blocks_alone.allocations += of_caches_taken;
-  return of_blocks_alone;
+  return inspected_.over(figures);
 }
 
 template <class Upstream>
