@@ -319,13 +319,19 @@ void* mempool_resource<Upstream>::take_unusual(std::size_t bytes, std::size_t al
   mem::book_entry* const entry = inspected_.promise();
   if (entry == nullptr) refuse(bytes, alignment, "no memory for what is to be known of the block");
   const bool small = is_small(room.bytes, room.alignment, options_.heap_largest);
-  try {
+  const auto find = [&] {
     if (small) {
       const auto got = heap_.allocate(room.bytes, critical);
-      room.start = got.block;
       reason = got.reason;
-    } else {
-      room.start = this->fragments_.try_take(whole(room.bytes), room.alignment, of_blocks, critical, reason);
+      return got.block;
+    }
+    return this->fragments_.try_take(whole(room.bytes), room.alignment, of_blocks, critical, reason);
+  };
+  try {
+    room.start = find();
+    if (room.start == nullptr && inspected_.waiting() != 0) {  // rather than fail, nothing waits
+      give_back_due(0);
+      room.start = find();
     }
     if (room.start == nullptr) refuse(bytes, alignment, reason);
   } catch (...) {

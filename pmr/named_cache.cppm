@@ -315,7 +315,10 @@ void* named_cache<Upstream, Threads>::take_inspected(inspected_blocks::room wher
     where.start = find();
   } catch (...) {
     inspected_.withdraw(entry);
-    throw;
+    if (inspected_.waiting() == 0) throw;
+    // Rather than fail, nothing waits.
+    give_due(0);
+    return take_inspected(where, bytes, alignment, find);
   }
   return inspected_.admit(entry, where, bytes, alignment);
 }
