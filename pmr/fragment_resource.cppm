@@ -352,7 +352,10 @@ void fragment_resource<Upstream>::put(void* p, std::size_t bytes, std::size_t al
 template <class Upstream>
 void* fragment_resource<Upstream>::allocate_inspected(std::size_t bytes, std::size_t alignment) {
   std::size_t least = 0;
-  if (!mem::checked_round_up(std::max<std::size_t>(bytes, 1), options_.fragment_bytes, least)) least = bytes;
+  if (!mem::checked_round_up(std::max<std::size_t>(bytes, 1), options_.fragment_bytes, least) ||
+      least > mem::max_object || alignment > max_alignment) {
+    refuse(bytes, alignment, "no block can be so large or so aligned");
+  }
   inspected_blocks::room room{.bytes = least + more_for(bytes), .alignment = alignment};
   mem::book_entry* const entry = inspected_.promise();
   if (entry == nullptr) refuse(bytes, alignment, "no memory for what is to be known of the block");
