@@ -7,13 +7,16 @@ module;
 #include <cstdio>
 #include <memory_resource>
 #include <new>
+#include <optional>
 #include <span>
+#include <string_view>
 
 #include "absl/base/thread_annotations.h"
 
 module strata.pmr:layer.impl;
 
 import :allocation_error;
+import :exposition;
 import :layer;
 import :misuse;
 import :report;
@@ -79,6 +82,8 @@ fault layer::check() const noexcept {
 
 std::size_t layer::degraded(std::span<degradation> /*out*/) const noexcept { return 0; }
 
+std::optional<std::size_t> layer::resident() const noexcept { return std::nullopt; }
+
 fork_policy layer::at_fork() const noexcept {
   fork_policy worst = fork_policy::works;
   for (const loan* each : {&upstream_, &second_upstream_}) {
@@ -98,23 +103,45 @@ void layer::collect(report& into) const noexcept {
 }
 
 void layer::collect_below(report& into) const noexcept {
-  if (upstream_.below() != nullptr) upstream_.below()->collect(into);
+  std::size_t first = report::no_row;
+  std::size_t second = report::no_row;
+  if (upstream_.below() != nullptr) {
+    upstream_.below()->collect(into);
+    first = into.latest();
+  }
   if (second_upstream_.below() != nullptr && into.wanted() == report::reach::all) {
     const report::second_upstream lower(into);
     second_upstream_.below()->collect(into);
+    second = into.latest();
   }
+  into.stand_on(first, second);
 }
 
 void layer::add_to(report& into, const statistics& figures) const noexcept {
   std::array<degradation, report::max_degradations> states{};
   const std::size_t count = std::min(degraded(states), states.size());
-  into.add(name_, figures, std::span(states).first(count), this);
+  // Asked for in whole reports alone: it takes time, and those of first upstreams are for figures.
+  const bool whole = into.wanted() == report::reach::all;
+  into.add(name_, figures, std::span(states).first(count), this, whole ? resident() : std::nullopt);
 }
 
 void layer::write_report(std::FILE* out) const {
   report collected;
   collect(collected);
   collected.write(out);
+}
+
+void layer::write_json(const text_sink& out, std::string_view resource) const {
+  report collected;
+  collect(collected);
+  pmr::write_json({resource.empty() ? name() : resource, &collected}, out);
+}
+
+void layer::write_prometheus(const text_sink& out, std::string_view resource) const {
+  report collected;
+  collect(collected);
+  const exposed one{resource.empty() ? name() : resource, &collected};
+  pmr::write_prometheus({&one, 1}, out);
 }
 
 layer::layer(const char* name, std::pmr::memory_resource* upstream, std::pmr::memory_resource* second,

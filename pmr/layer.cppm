@@ -6,11 +6,14 @@ module;
 #include <cstdint>
 #include <cstdio>
 #include <memory_resource>
+#include <optional>
 #include <span>
+#include <string_view>
 
 export module strata.pmr:layer;
 
 import :report;
+import :text_sink;
 
 import strata.mem;
 
@@ -87,6 +90,10 @@ class layer : private layer_remains, public std::pmr::memory_resource {
   /// Fills `out` with the states this layer is degraded by; returns how many there are, which may be more than fit.
   [[nodiscard]] virtual std::size_t degraded(std::span<degradation> out) const noexcept;
 
+  /// Of what this layer took from the OS: bytes in RAM. Nothing when it takes none there itself, or does not know. May
+  /// take time for each page. Same thread class as the layer.
+  [[nodiscard]] virtual std::optional<std::size_t> resident() const noexcept;
+
   /// What a child of fork() finds, as this layer and those below are made. As bad as the worst below, unless a layer says
   /// otherwise. Any thread.
   [[nodiscard]] virtual fork_policy at_fork() const noexcept;
@@ -98,6 +105,11 @@ class layer : private layer_remains, public std::pmr::memory_resource {
   /// Prints one row a layer, source first, and what is degraded. Same thread class as the layer; no lock is held while
   /// printing.
   void write_report(std::FILE* out) const;
+
+  /// The same for programs: a JSON object, and the text that Prometheus reads. `resource` says which memory this is;
+  /// empty: this layer's name.
+  void write_json(const text_sink& out, std::string_view resource = {}) const;
+  void write_prometheus(const text_sink& out, std::string_view resource = {}) const;
 
  protected:
   /// `upstream` is borrowed and outlives this layer, and so is `second` where there are two; if it is a layer it will

@@ -24,8 +24,8 @@ OS_MACRO = re.compile(
     r"_WIN32|_WIN64|WIN32|__CYGWIN__|__APPLE__|__MACH__|__FreeBSD__|__NetBSD__|__OpenBSD__|_AIX|__hpux)\b"
 )
 
-# C headers of the tools a library may talk to. Any other <x.h> is the OS's, or has a C++ name: <cerrno>.
-TOOL_HEADERS = ("sanitizer/", "valgrind/")
+# C headers of the tools and libraries that a floor may talk to. Any other <x.h> is the OS's, or has a C++ name: <cerrno>.
+TOOL_HEADERS = ("sanitizer/", "valgrind/", "zlib.h")
 
 INTERFACE_LINES, IMPLEMENTATION_LINES = 150, 300
 
