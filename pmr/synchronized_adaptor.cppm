@@ -60,7 +60,9 @@ class synchronized_adaptor final : public direct_layer<synchronized_adaptor<Upst
   static constexpr bool can_release = false;
 
   explicit synchronized_adaptor(Upstream* upstream, synchronized options = {}) noexcept
-      : base(options.name, upstream), upstream_(upstream), mutex_(options.name, mem::lock_reach::upstream) {}
+      : base(options.name, upstream),
+        upstream_(upstream),
+        mutex_(mem::lock_rank::over_upstream, options.name, mem::lock_reach::upstream) {}
 
   [[nodiscard]] statistics stats() const noexcept override {
     const turn mine(*this);
