@@ -17,6 +17,7 @@ export import :cached_slots;
 export import :chunk_table;
 export import :decay;
 export import :depot;
+export import :discard;
 export import :facts;
 export import :fault;
 export import :fill;

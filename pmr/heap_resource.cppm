@@ -172,7 +172,8 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
     heap_resource& heap_;
   };
 
-  /// Gives every empty arena back upstream. Returns the bytes given back.
+  /// Gives every empty arena back upstream; the memory behind what is free in the others goes back to the OS, though it
+  /// stays the heap's and counts as kept. Returns the bytes given back upstream. O(blocks).
   std::size_t trim() noexcept;
 
   /// Gives back arenas that were empty for `decay_ms`; what waits in a heap that nobody used so long is joined first.
@@ -742,6 +743,10 @@ std::size_t heap_resource<Upstream, Threads>::trim() noexcept {
   mem::take_turn(growth_);
   std::size_t bytes = 0;
   while (const std::size_t arena = give_back(true)) bytes += arena;
+  {
+    const mem::lock held(lock_);
+    if (damage_ == nullptr) heap_.discard_free();
+  }
   growth_.end(true);
   return bytes;
 }
