@@ -177,8 +177,9 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   std::size_t trim() noexcept;
 
   /// Gives back arenas that were empty for `decay_ms`; what waits in a heap that nobody used so long is joined first.
-  /// Returns the bytes given back. O(1) but for what goes; does nothing in somebody else's compaction. `now` is in
-  /// nanoseconds, of one clock for all calls.
+  /// Returns the bytes given back. O(1) but for what goes; does nothing in somebody else's compaction. `now` is
+  /// what tick() reads, the monotonic clock in nanoseconds; a test may run ahead of it: until it has caught up, nothing is
+  /// looked at without a tick.
   std::size_t tick(std::uint64_t now) noexcept;
   std::size_t tick() noexcept { return timer_.is_on() ? tick(mem::monotonic_ns()) : 0; }
 
@@ -764,6 +765,7 @@ void heap_resource<Upstream, Threads>::give_back_excess() noexcept {
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::tick(std::uint64_t now) noexcept {
   if (!timer_.is_on()) return 0;
+  timer_.looked(now);
   const mem::growth::moment seen = growth_.now();
   if (growth_.under_way(seen) || !growth_.begin(seen)) return 0;
   std::size_t freed = 0;

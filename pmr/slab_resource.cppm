@@ -148,7 +148,9 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   std::size_t trim() noexcept;
 
   /// Gives back what was kept unused for `decay_ms`, but what was reserved. Returns the bytes given back upstream. O(1)
-  /// but for what goes. `now` is in nanoseconds, of one clock for all calls.
+  /// but for what goes. `now` is what
+  /// tick() reads, the monotonic clock in nanoseconds; a test may run ahead of it: until it has caught up, nothing is looked
+  /// at without a tick.
   std::size_t tick(std::uint64_t now) noexcept;
   std::size_t tick() noexcept { return timer_.is_on() ? tick(mem::monotonic_ns()) : 0; }
 
@@ -250,6 +252,7 @@ std::size_t slab_resource<Upstream, Threads>::trim() noexcept {
 template <class Upstream, threads Threads>
 std::size_t slab_resource<Upstream, Threads>::tick(std::uint64_t now) noexcept {
   if (!timer_.is_on()) return 0;
+  timer_.looked(now);
   const auto mine = slabs_.let_go_of_mine(now);
   report(mine.refused, 0);
   return let_go(now, mine.span_bytes);

@@ -28,7 +28,8 @@ constexpr std::size_t mib = kib * kib;
 constexpr std::uint64_t ms = 1'000'000;
 constexpr std::size_t span = 2 * mib;
 constexpr std::size_t decay_ms = 100;
-constexpr std::uint64_t latest = 126;  // ms: a decay, a quarter, and one look
+constexpr std::uint64_t ahead = std::uint64_t{1} << 60;  // of the real clock, which is then left alone
+constexpr std::uint64_t latest = 126;                    // ms: a decay, a quarter, and one look
 
 struct keeper_of_slabs {
   static constexpr std::size_t stays = span;  // the thread's cache lies in one
@@ -72,8 +73,9 @@ TYPED_TEST_SUITE(Decays, Keepers);
 TYPED_TEST(Decays, AfterItsTimeAndNotBefore) {
   for (const std::size_t bytes : {std::size_t{48}, kib, 40 * kib, mib}) {
     SCOPED_TRACE(bytes);
+    const std::uint64_t start = ahead + bytes * 1000 * ms;
+    this->memory.tick(start - 1);
     this->use(bytes);
-    const std::uint64_t start = bytes * 1000 * ms;
     const std::size_t before = this->held();
     const std::size_t kept = this->memory.stats().kept;
     for (std::uint64_t t = 0; t < decay_ms; ++t) {
@@ -91,17 +93,17 @@ TYPED_TEST(Decays, AfterItsTimeAndNotBefore) {
 }
 
 TYPED_TEST(Decays, WithoutDisturbingASteadyLoad) {
+  this->memory.tick(ahead);
   this->use(kib);
-  this->memory.tick(0);
   this->use(kib);
   const std::size_t requests = this->upstream.requests();
   const std::size_t held = this->held();
   for (std::uint64_t t = 1; t < 10; ++t) {
-    this->memory.tick(t * 10 * decay_ms * ms / 100);
+    this->memory.tick(ahead + t * 10 * ms);
     this->use(kib);
   }
   for (std::uint64_t t = 1; t < 10; ++t) {
-    this->memory.tick((1000 + t * 90) * ms);
+    this->memory.tick(ahead + (1000 + t * 90) * ms);
     this->use(kib);
   }
   EXPECT_EQ(this->upstream.requests(), requests);
@@ -109,11 +111,12 @@ TYPED_TEST(Decays, WithoutDisturbingASteadyLoad) {
 }
 
 TYPED_TEST(Decays, OnlyWhatASteadyLoadLeavesOver) {
+  this->memory.tick(ahead);
   this->use(kib);
   void* const first = this->memory.allocate(kib, 8);
   std::size_t requests = 0;
   for (std::uint64_t t = 0; t < 60; ++t) {
-    this->memory.tick(t * 10 * ms);
+    this->memory.tick(ahead + t * 10 * ms);
     std::vector<void*> blocks(2 * mib / kib);
     for (void*& p : blocks) p = this->memory.allocate(kib, 8);
     for (void* const p : blocks) this->memory.deallocate(p, kib, 8);
@@ -126,20 +129,22 @@ TYPED_TEST(Decays, OnlyWhatASteadyLoadLeavesOver) {
 }
 
 TYPED_TEST(Decays, NotEarlyByAStrangeClock) {
+  this->memory.tick(ahead);
   this->use(kib);
   const std::size_t before = this->held();
-  for (int i = 0; i < 20; ++i) EXPECT_EQ(this->memory.tick(5000 * ms), 0U) << "it stands still";
-  EXPECT_EQ(this->memory.tick(4000 * ms), 0U) << "it goes back";
-  EXPECT_EQ(this->memory.tick(4099 * ms), 0U);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(this->memory.tick(ahead + 5000 * ms), 0U) << "it stands still";
+  EXPECT_EQ(this->memory.tick(ahead + 4000 * ms), 0U) << "it goes back";
+  EXPECT_EQ(this->memory.tick(ahead + 4099 * ms), 0U);
   EXPECT_EQ(this->held(), before);
-  EXPECT_NE(this->memory.tick(4100 * ms), 0U);
+  EXPECT_NE(this->memory.tick(ahead + 4100 * ms), 0U);
   EXPECT_LE(this->held(), TypeParam::stays);
 }
 
 TYPED_TEST(Decays, AndServesAgainOrSaysThatUpstreamRefuses) {
+  this->memory.tick(ahead);
   this->use(kib);
-  this->memory.tick(0);
-  this->memory.tick(decay_ms * ms);
+  this->memory.tick(ahead + ms);
+  this->memory.tick(ahead + (1 + decay_ms) * ms);
   const auto fill = [&] {
     std::vector<void*> blocks;
     try {
@@ -159,6 +164,7 @@ TYPED_TEST(Decays, AndServesAgainOrSaysThatUpstreamRefuses) {
 }
 
 TYPED_TEST(Decays, FromOneTickWithTheRealClock) {
+  this->memory.tick(ahead);
   this->use(kib);
   EXPECT_EQ(this->memory.tick(0), 0U);
   // The machine has been on for longer than that.
@@ -204,16 +210,17 @@ TEST(DecayOfSlabs, LeavesWhatWasReserved) {
 
 TEST(DecayOfAStack, ReachesEveryLayerTopFirst) {
   stack memory{pages{}, shared_heap{.keep_empty = 64 * mib, .decay_ms = decay_ms}, slabs{.decay_ms = decay_ms}};
+  memory.tick(ahead);
   std::vector<void*> blocks(8 * kib);
   for (void*& p : blocks) p = memory.allocate(kib, 8);
   for (void* const p : blocks) memory.deallocate(p, kib, 8);
   const std::size_t before = memory.stats().upstream;
   EXPECT_GE(before, 8 * mib);
   std::uint64_t t = 0;
-  for (; t < decay_ms; ++t) memory.tick(t * ms);
+  for (; t < decay_ms; ++t) memory.tick(ahead + (1 + t) * ms);
   EXPECT_EQ(memory.stats().upstream, before);
   // What the slabs give the heap keeps for as long again.
-  for (; t <= 2 * latest; ++t) memory.tick(t * ms);
+  for (; t <= 2 * latest; ++t) memory.tick(ahead + (1 + t) * ms);
   EXPECT_LE(memory.stats().upstream, 5 * mib) << "what holds the thread's cache";
   memory.tick();
   EXPECT_FALSE(memory.check().found());
