@@ -13,6 +13,7 @@ import :address_tree;
 import :block;
 import :boundary_heap;
 import :bytes;
+import :discard;
 import :free_index;
 import :kept_blocks;
 import :list;
@@ -373,6 +374,18 @@ heap_report boundary_heap::check(const void* p) const noexcept {
   const block* const below = has_room ? at<block>(b, -static_cast<std::ptrdiff_t>(b->size_below())) : nullptr;
   if (below == nullptr || !below->is_sealed(key_) || below->size() != b->size_below()) return {heap_fault::bad_end, p};
   return {below->is_free() ? heap_fault::none : heap_fault::bad_neighbour, p};
+}
+
+// Of a free block its word and links at the start and its size at the end are used.
+void boundary_heap::discard_free() noexcept {
+  constexpr std::size_t edge = 64;
+  for (region* const list : {empty_, in_use_}) {
+    for (region* r = list; r != nullptr; r = r->next) {
+      for (block* b = r->first_block(); !b->is_sentinel(); b = b->above()) {
+        if (b->is_free() && b->size() > 2 * edge) discard(at<std::byte>(b, edge), b->size() - 2 * edge);
+      }
+    }
+  }
 }
 
 void boundary_heap::walk(absl::FunctionRef<void(const heap_block&)> visitor) const {

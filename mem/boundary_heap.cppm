@@ -199,6 +199,9 @@ class boundary_heap {
   /// is the caller's.
   region* clear() noexcept;
 
+  /// Hands the memory behind free blocks back to the OS; they stay the heap's. O(blocks).
+  void discard_free() noexcept;
+
   /// A region without used blocks, the one emptied last, or null. The others follow by region::next.
   [[nodiscard]] inline region* empty_region() const noexcept { return empty_; }
 

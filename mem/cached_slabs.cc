@@ -96,6 +96,18 @@ refused_slot cached_slabs<Threads>::trim() noexcept {
   return refused;
 }
 
+template <threads Threads>
+refused_slot cached_slabs<Threads>::flush_mine() noexcept {
+  refused_slot refused;
+  thread_cache* const cache = owner_.found();
+  for (std::size_t c = 0; cache != nullptr && c < size_class::count; ++c) {
+    const std::size_t count = cache->size(c);
+    note(refused, store_.put_unused(c, cache->bottom(c), count));
+    cache->drop_oldest(c, count);
+  }
+  return refused;
+}
+
 // What an idle cache held was of no use all the while: it stays in no depot.
 template <threads Threads>
 typename slab_store<Threads>::unused cached_slabs<Threads>::let_go_of_mine(std::uint64_t now) noexcept {
@@ -103,11 +115,7 @@ typename slab_store<Threads>::unused cached_slabs<Threads>::let_go_of_mine(std::
   thread_cache* const cache = owner_.found();
   if (cache == nullptr || !cache->is_idle(decay_, now)) return result;
   const std::size_t before = store_.empty_bytes();
-  for (std::size_t c = 0; c < size_class::count; ++c) {
-    const std::size_t count = cache->size(c);
-    note(result.refused, store_.put_unused(c, cache->bottom(c), count));
-    cache->drop_oldest(c, count);
-  }
+  result.refused = flush_mine();
   const std::size_t after = store_.empty_bytes();
   result.span_bytes = after - std::min(before, after);
   return result;

@@ -78,8 +78,10 @@ class cached_slabs {
   /// also when a thread that ended gave its magazines back.
   refused_slot trim() noexcept;
 
-  /// Gives all the calling thread's magazines hold back to their slabs, if the thread has not used them for the plan's
-  /// decay, at `now`. As slab_store::let_go(), which is for the rest.
+  /// Gives all the calling thread's magazines hold back to their slabs. Returns what was refused.
+  refused_slot flush_mine() noexcept;
+
+  /// The same, if the thread has not used them for the plan's decay, at `now`. As slab_store::let_go(), which is for the rest.
   typename slab_store<Threads>::unused let_go_of_mine(std::uint64_t now) noexcept;
 
   /// Forgets everything and returns the spans, linked by span::next. Pre: no other call is under way.

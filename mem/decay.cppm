@@ -104,8 +104,8 @@ class idleness {
   bool begun_ = false;
 };
 
-/// When a keeper should look on its own: on slow paths, once in a slice, give or take a thread. Without a decay the clock
-/// is not read.
+/// When a keeper should look on its own: on slow paths, once in a slice, give or take a thread, and not as long as somebody
+/// else sees to it. Without a decay the clock is not read.
 template <threads Threads>
 class decay_timer {
  public:
@@ -119,11 +119,12 @@ class decay_timer {
       return false;
     }
     now = monotonic_ns();
-    const std::uint64_t next = next_.get();
-    if (now < next && next - now <= period_.slice()) return false;
-    next_.set(now + period_.slice());
+    if (now < next_.get()) return false;
+    looked(now);
     return true;
   }
+  /// There was a look at `now`.
+  inline void looked(std::uint64_t now) noexcept { next_.set(now + period_.slice()); }
 
  private:
   const decay_period period_;

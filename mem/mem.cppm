@@ -19,6 +19,7 @@ export import :checked;
 export import :chunk_table;
 export import :decay;
 export import :depot;
+export import :discard;
 export import :facts;
 export import :fault;
 export import :fill;

@@ -323,6 +323,8 @@ refused_slot slab_store<Threads>::drop_empty_slabs() noexcept {
     const mem::lock held(store.lock);
     drop_slabs_of(store);
   }
+  const mem::lock held(span_lock_);
+  for (span* s = partial_; s != nullptr; s = s->next) s->discard_free_units();
   return first;
 }
 
@@ -357,12 +359,16 @@ typename slab_store<Threads>::unused slab_store<Threads>::let_go(std::uint64_t n
   }
   const std::size_t may = depot_bytes;
   for (std::size_t c = 0; c < size_class::count; ++c) {
-    const refused_slot refused = let_go_of(classes_[c], c, now, depot_bytes);
+    const refused_slot refused = shrink_depot(classes_[c], c, depot_bytes);
     if (result.refused.slot == nullptr) result.refused = refused;
     if (may == 0) continue;
     while (void* const piece = remove_piece(classes_[c])) {
       put_unused(size_class::of(depot::piece_bytes), &piece, 1);
     }
+  }
+  for (class_store& store : classes_) {
+    const mem::lock held(store.lock);
+    if (store.idle.look(plan_.decay, now, std::exchange(store.touched, false))) drop_slabs_of(store);
   }
   const mem::lock held(span_lock_);
   depots_decay_.gave(may - depot_bytes);
@@ -373,17 +379,15 @@ typename slab_store<Threads>::unused slab_store<Threads>::let_go(std::uint64_t n
 
 // Takes what it moves from `depot_bytes`.
 template <threads Threads>
-refused_slot slab_store<Threads>::let_go_of(class_store& store, std::size_t c, std::uint64_t now,
-                                            std::size_t& depot_bytes) noexcept {
+refused_slot slab_store<Threads>::shrink_depot(class_store& store, std::size_t c, std::size_t& depot_bytes) noexcept {
   const bool at_once = plan_.decay.ns() == 0;
   const std::size_t bytes = size_class::bytes(c);
   const mem::lock held(store.lock);
-  const bool touched = std::exchange(store.touched, false);
+  const bool touched = store.touched;
   const std::size_t count = std::min(at_once ? store.depot.count() : store.low, depot_bytes / bytes);
   const refused_slot refused = move_from_depot(store, c, count);
   depot_bytes -= count * bytes;
-  if (store.idle.look(plan_.decay, now, touched)) drop_slabs_of(store);
-  store.touched = false;
+  store.touched = touched;
   store.low = store.depot.count();
   return refused;
 }

@@ -99,8 +99,8 @@ class slab_store {
   /// Bytes of spans without slabs. Looks without a lock, so the answer may be old.
   [[nodiscard]] inline std::size_t empty_bytes() const noexcept { return empty_spans_.get() * span_bytes; }
 
-  /// Empties the depots and gives slabs without used slots back to their spans, also those classes hold on to. Returns
-  /// the first slot a slab would not take.
+  /// Empties the depots and gives slabs without used slots back to their spans, also those classes hold on to. The memory
+  /// behind what is free in spans that hold slabs goes back to the OS. Returns the first slot a slab would not take.
   refused_slot drop_empty_slabs() noexcept;
 
   struct unused {
@@ -142,7 +142,7 @@ class slab_store {
   refused_slot empty_depot(class_store& store, std::size_t c) noexcept;
   refused_slot move_from_depot(class_store& store, std::size_t c, std::size_t count) noexcept
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
-  refused_slot let_go_of(class_store& store, std::size_t c, std::uint64_t now, std::size_t& depot_bytes) noexcept;
+  refused_slot shrink_depot(class_store& store, std::size_t c, std::size_t& depot_bytes) noexcept;
   void drop_slabs_of(class_store& store) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
   [[nodiscard]] void* remove_piece(class_store& store) noexcept;
   [[nodiscard]] void* take_piece() noexcept;

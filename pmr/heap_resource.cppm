@@ -178,12 +178,14 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
     heap_resource& heap_;
   };
 
-  /// Gives every empty arena back upstream. Returns the bytes given back.
+  /// Gives every empty arena back upstream; the memory behind what is free in the others goes back to the OS, though it
+  /// stays the heap's and counts as kept. Returns the bytes given back upstream. O(blocks).
   std::size_t trim() noexcept;
 
   /// Gives back arenas that were empty for `decay_ms`; what waits in a heap that nobody used so long is joined first.
-  /// Returns the bytes given back. O(1) but for what goes; does nothing in somebody else's compaction. `now` is in
-  /// nanoseconds, of one clock for all calls.
+  /// Returns the bytes given back. O(1) but for what goes; does nothing in somebody else's compaction. `now` is
+  /// what tick() reads, the monotonic clock in nanoseconds; a test may run ahead of it: until it has caught up, nothing is
+  /// looked at without a tick.
   std::size_t tick(std::uint64_t now) noexcept;
   std::size_t tick() noexcept { return timer_.is_on() ? tick(mem::monotonic_ns()) : 0; }
 
@@ -894,6 +896,10 @@ std::size_t heap_resource<Upstream, Threads>::trim() noexcept {
   mem::take_turn(growth_);
   std::size_t bytes = 0;
   while (const std::size_t arena = give_back(true)) bytes += arena;
+  {
+    const mem::lock held(lock_);
+    if (damage_ == nullptr) heap_.discard_free();
+  }
   growth_.end(true);
   return bytes;
 }
@@ -911,6 +917,7 @@ void heap_resource<Upstream, Threads>::give_back_excess() noexcept {
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::tick(std::uint64_t now) noexcept {
   if (!timer_.is_on()) return 0;
+  timer_.looked(now);
   const mem::growth::moment seen = growth_.now();
   if (growth_.under_way(seen) || !growth_.begin(seen)) return 0;
   std::size_t freed = 0;

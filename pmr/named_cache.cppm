@@ -118,7 +118,11 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
   /// Takes chunks from upstream for `n` more items, at least, whatever is free already. When upstream fails, what was
   /// got until then stays.
   void expand(std::size_t n) { items_.expand(n); }
-  /// Gives back upstream the chunks whose items are all free. Returns the bytes given back.
+  /// Makes items that the calling thread's cache holds free for all: for a thread that will be idle for long. What the cache
+  /// of a thread holds that does not, no other thread can give back.
+  void flush_this_thread() noexcept { items_.flush_this_thread(); }
+  /// Gives back upstream the chunks whose items are all free; what is kept of a chunk that went, four bytes an item and what
+  /// finds it, stays until release(). Returns the bytes given back.
   std::size_t trim() noexcept {
     give_due(0);
     return items_.trim();

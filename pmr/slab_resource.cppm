@@ -152,12 +152,19 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   /// release(). Throws what upstream throws; what was taken until then is kept.
   void reserve(std::size_t bytes);
 
+  /// Gives what the calling thread's cache holds back to the slabs: for a thread that will be idle for long. What the cache
+  /// of a thread holds that does not, up to `cache_bytes` and the spans they lie in, no other thread can give back.
+  void flush_this_thread() noexcept { report(slabs_.flush_mine(), 0); }
+
   /// Gives back what the calling thread's cache, empty slabs, spans and kept large blocks hold, reserved or not.
-  /// Returns the bytes given back upstream.
+  /// What is free in spans that stay is still kept, but the memory behind it goes back to the OS. Returns the bytes given
+  /// back upstream.
   std::size_t trim() noexcept;
 
   /// Gives back what was kept unused for `decay_ms`, but what was reserved. Returns the bytes given back upstream. O(1)
-  /// but for what goes. `now` is in nanoseconds, of one clock for all calls.
+  /// but for what goes. `now` is what
+  /// tick() reads, the monotonic clock in nanoseconds; a test may run ahead of it: until it has caught up, nothing is looked
+  /// at without a tick.
   std::size_t tick(std::uint64_t now) noexcept;
   std::size_t tick() noexcept { return timer_.is_on() ? tick(mem::monotonic_ns()) : 0; }
 
@@ -270,6 +277,7 @@ std::size_t slab_resource<Upstream, Threads>::trim() noexcept {
 template <class Upstream, threads Threads>
 std::size_t slab_resource<Upstream, Threads>::tick(std::uint64_t now) noexcept {
   if (!timer_.is_on()) return 0;
+  timer_.looked(now);
   const auto mine = slabs_.let_go_of_mine(now);
   report(mine.refused, 0);
   return let_go(now, mine.span_bytes);

@@ -230,8 +230,8 @@ class stack final : public direct_layer<stack<First, Entries...>> {
   void collect(report& into) const noexcept override { tower_.top().collect(into); }
 
   /// Lets every layer give back what it kept unused for the `decay_ms` of its options, top first, so that what one gives back
-  /// may be kept by the next. Layers without such an option, and those it is not set for, do nothing. `now` is in
-  /// nanoseconds, of one clock for all calls. Same thread class as the stack.
+  /// may be kept by the next. Layers without such an option, and those it is not set for, do nothing. `now` is
+  /// the monotonic clock's, in nanoseconds. Same thread class as the stack.
   void tick(std::uint64_t now) noexcept { tick_from<sizeof...(Entries)>(now); }
   void tick() noexcept { tick(mem::monotonic_ns()); }
 
