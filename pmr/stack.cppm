@@ -118,8 +118,8 @@ class tower<Ground, Below, Entry, Entries...> {
   static_assert(!(Ground.shadowed && shadowing<layer_type>),
                 "strata::pmr::stack: a shadow below would be taken for somebody else's blocks; leave one of them out");
 
-  inline tower(Below* below, const Entry& entry,
-               const Entries&... entries) noexcept(std::is_nothrow_constructible_v<layer_type, Below*, const Entry&>)
+  // Throws what a layer throws that is made here or above.
+  inline tower(Below* below, const Entry& entry, const Entries&... entries)
       : here_(below, entry), above_(&here_, entries...) {}
 
   [[nodiscard]] inline auto& top() noexcept { return above_.top(); }

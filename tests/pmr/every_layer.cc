@@ -89,6 +89,7 @@ std::vector<subject> every_layer() {
   }));
   all.push_back(made("sizeless_adaptor", [] { return stack{pages{}, slabs{}, sizeless{}}; }));
   all.push_back(made("debug_adaptor", [] { return stack{pages{}, slabs{}, debug{}}; }));
+  all.push_back(made("tracking_adaptor", [] { return stack{pages{}, slabs{}, tracking{}}; }));
   all.push_back(made("shadow_resource", [] { return stack{pages{}, slabs{}, shadow{.one_in = 16}}; }));
   all.push_back(made("guard_adaptor", [] { return stack{pages{}, slabs{}, guards{.one_in = 64}}; }));
   all.push_back(made("synchronized_adaptor", [] { return stack{pages{}, unsynchronized_slabs{}, synchronized{}}; }));
