@@ -108,7 +108,11 @@ struct block {
   static constexpr unsigned log_shift = 56;
 
   /// Bytes from the payload's start to the address handed out. Pre: used.
-  [[nodiscard]] inline std::size_t way() const noexcept { return is_placed() ? *at<std::size_t>(payload(), 0) : 0; }
+  [[nodiscard]] inline std::size_t way() const noexcept {
+    // Volatile, so that it is read only where it is: the links of a free block lie there too, so a compiler takes it for
+    // readable in any block and may read before it asks. But a payload may be somebody's guard page.
+    return is_placed() ? *static_cast<const volatile std::size_t*>(at<std::size_t>(payload(), 0)) : 0;
+  }
   [[nodiscard]] inline const void* handed_out() const noexcept {
     return at<std::byte>(payload(), static_cast<std::ptrdiff_t>(way()));
   }

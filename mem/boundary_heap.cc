@@ -310,6 +310,7 @@ void boundary_heap::remove(region* r) noexcept {
   drop_free(b);
   counters_.regions -= r->bytes;
   counters_.empty -= r->bytes;
+  low_empty_ = std::min(low_empty_, counters_.empty);
   counters_.fences -= r->bytes - b->size();
   unlink(empty_, r);
 }
@@ -326,6 +327,7 @@ region* boundary_heap::clear() noexcept {
   join_below_ = 0;
   movable_blocks_ = 0;
   empty_ = in_use_ = regions_ = nullptr;
+  low_empty_ = 0;
   cursor_ = nullptr;
   counters_ = {};
   measure_bounds();
@@ -552,6 +554,7 @@ void boundary_heap::leave_empty(block* first) noexcept {
   unlink(empty_, r);
   link_front(in_use_, r);
   counters_.empty -= r->bytes;
+  low_empty_ = std::min(low_empty_, counters_.empty);
 }
 
 #pragma clang attribute pop

@@ -2,6 +2,7 @@
 module;
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "absl/functional/function_ref.h"
 
@@ -201,6 +202,9 @@ class boundary_heap {
   /// A region without used blocks, the one emptied last, or null. The others follow by region::next.
   [[nodiscard]] inline region* empty_region() const noexcept { return empty_; }
 
+  /// The least heap_counters::empty since the last call.
+  [[nodiscard]] inline std::size_t take_low_empty() noexcept { return std::exchange(low_empty_, counters_.empty); }
+
   [[nodiscard]] inline heap_counters counters() const noexcept {
     heap_counters all = counters_;
     all.kept = all.regions - all.used - all.free - all.fences;
@@ -282,6 +286,7 @@ class boundary_heap {
   std::size_t extent_ = 0;      ///< bytes from there to the end of the highest; 0 without regions
   block* cursor_ = nullptr;     ///< where a compaction that is under way goes on, or an end; null when there is none
   std::size_t movable_blocks_ = 0;  ///< used ones that may be moved
+  std::size_t low_empty_ = 0;       ///< least of counters_.empty since somebody asked
   bool loosened_ = false;           ///< a block became free since the last compaction began
   heap_counters counters_;          ///< kept and kept_blocks are not counted here: they follow
   free_index index_;

@@ -36,8 +36,7 @@ explicit_page_resource::explicit_page_resource(explicit_pages options)
 
 explicit_page_resource::~explicit_page_resource() {
   if (ledger_.blocks() != 0) {
-    report_misuse(
-        {.layer = name(), .sentence = "destroyed with live blocks: their pages stay mapped and nobody owns them"});
+    report_live("destroyed with live blocks: their pages stay mapped and nobody owns them", ledger_.figures());
   }
 }
 

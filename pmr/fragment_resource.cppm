@@ -150,6 +150,7 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   [[nodiscard]] fragment_searches searches() const noexcept;
 
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return this->at_fork_with_books_in_upstream(); }
   [[nodiscard]] fault check() const noexcept override;
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
 
@@ -281,7 +282,7 @@ fragment_resource<Upstream>::fragment_resource(std::span<std::byte> memory, cons
 template <class Upstream>
 fragment_resource<Upstream>::~fragment_resource() {
   if (options_.live_at_end_is_misuse && stats().live_blocks != 0) {
-    report_misuse({.layer = this->name(), .sentence = "destroyed with live blocks: their regions are gone"});
+    this->report_live("destroyed with live blocks: their regions are gone", stats());
   }
   release();
   if (mem::inspected()) mem::show_as_is(own_.data(), own_.size());

@@ -4,6 +4,7 @@ module;
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <memory_resource>
 #include <span>
@@ -58,6 +59,9 @@ import strata.mem;
 /// empties and refills the same arenas asks upstream nothing, and a heap that shrinks for good keeps little. Small freed
 /// blocks wait for a request of their size (`keep_freed`) until use has fallen by a quarter, and hold their arenas
 /// meanwhile.
+///
+/// Decay: with `decay_ms` arenas that were empty for so long go back upstream (:decay in mem/README.md says how that is
+/// found): at tick(), when an arena becomes empty, and when one is wanted.
 export namespace strata::pmr {
 
 /// What Plan 9 counts of a pool. Bytes unless they say otherwise; arenas = used + free + overhead at every step.
@@ -96,11 +100,14 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
         may_wait_(options.checks || options.keep_freed < 64 ? 0 : options.keep_freed - 64),
         detour_(why_inspected()),
         heap_({.quantum = options.quantum, .min_block = options.min_block, .keep = options.keep_freed}),
+        decay_(mem::decay_period(options.decay_ms)),
+        timer_(mem::decay_period(options.decay_ms)),
         inspected_(options.name) {}
 
   ~heap_resource() override;
 
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return this->at_fork_with_books_in_upstream(); }
   [[nodiscard]] heap_figures counters() const noexcept;
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
 
@@ -174,6 +181,12 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   /// Gives every empty arena back upstream. Returns the bytes given back.
   std::size_t trim() noexcept;
 
+  /// Gives back arenas that were empty for `decay_ms`; what waits in a heap that nobody used so long is joined first.
+  /// Returns the bytes given back. O(1) but for what goes; does nothing in somebody else's compaction. `now` is in
+  /// nanoseconds, of one clock for all calls.
+  std::size_t tick(std::uint64_t now) noexcept;
+  std::size_t tick() noexcept { return timer_.is_on() ? tick(mem::monotonic_ns()) : 0; }
+
   /// Gives every arena back upstream; all blocks are void, and so is any damage. Pre: no other call is under way.
   void release() noexcept;
 
@@ -239,7 +252,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
         const auto freed = heap_.deallocate(due.at, due.bytes);
         fault = freed.fault;
         if (fault == mem::heap_fault::none) [[likely]] {
-          if ((freed.emptied == nullptr || !has_excess()) && found_count_ == 0) [[likely]] {
+          if ((freed.emptied == nullptr || !(has_excess() || timer_.is_on())) && found_count_ == 0) [[likely]] {
             return;
           }
         } else {
@@ -285,6 +298,8 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   void end_compaction() noexcept;
   std::size_t give_back(bool all) noexcept;
   void give_back_excess() noexcept;
+  [[nodiscard]] std::size_t look(std::uint64_t now) noexcept;
+  std::size_t give_back_unused(std::size_t& bytes) noexcept;
   void hold_still() noexcept;
   void settle() const noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void tell_found();
@@ -296,7 +311,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   Upstream* const upstream_;
   const options_type options_;
   const std::size_t may_wait_;  ///< bytes; larger blocks do not wait
-  mutable mem::mutex_for<Threads> lock_;
+  mutable mem::mutex_for<Threads> lock_{"of a heap"};
   mem::growth_for<Threads> growth_;                      ///< arenas come and go, and blocks move, in turns
   std::atomic<std::size_t> still_{0};                    ///< who wants no block moved
   const char* damage_ ABSL_GUARDED_BY(lock_) = nullptr;  ///< what was found damaged; null: nothing
@@ -313,6 +328,10 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   bool compacting_ ABSL_GUARDED_BY(lock_) = false;
   std::size_t compactions_ ABSL_GUARDED_BY(lock_) = 0;
   std::size_t frees_at_last_compaction_ ABSL_GUARDED_BY(lock_) = 0;
+  mem::decay decay_ ABSL_GUARDED_BY(lock_);
+  mem::idleness idle_ ABSL_GUARDED_BY(lock_);
+  std::size_t uses_seen_ ABSL_GUARDED_BY(lock_) = 0;
+  mem::decay_timer<Threads> timer_;
   inspected_blocks inspected_;  ///< a room is a block of the heap; its own words are hidden too
 };
 
@@ -342,7 +361,7 @@ template <class Upstream, threads Threads>
 heap_resource<Upstream, Threads>::~heap_resource() {
   const statistics figures = stats();
   if (options_.live_at_end_is_misuse && figures.live_blocks != 0) {
-    report_misuse({.layer = this->name(), .sentence = "destroyed with live blocks: their arenas are gone"});
+    this->report_live("destroyed with live blocks: their arenas are gone", figures);
   }
   release();
 }
@@ -692,6 +711,7 @@ void heap_resource<Upstream, Threads>::put(const given& room) {
 
 template <class Upstream, threads Threads>
 void* heap_resource<Upstream, Threads>::find_room(const request& r) {
+  if (std::uint64_t now = 0; timer_.is_due(now)) tick(now);
   for (;;) {
     const mem::growth::moment seen = growth_.now();
     std::size_t needed = 0;
@@ -848,6 +868,7 @@ std::size_t heap_resource<Upstream, Threads>::compact_in_turn() {
     for (mem::heap_step step = move_one(move); step != mem::heap_step::done; step = move_one(move)) {
       if (step != mem::heap_step::moved) continue;
       ++moved;
+      mem::expect_no_lock_held("the owner of a block that was moved");
       static_cast<block_owner*>(move.owner)->moved(move.from, move.to);
     }
   } catch (...) {
@@ -884,6 +905,55 @@ void heap_resource<Upstream, Threads>::give_back_excess() noexcept {
   if (growth_.under_way(seen) || !growth_.begin(seen)) return;
   while (give_back(false) != 0) continue;
   growth_.end(true);
+  if (std::uint64_t time = 0; timer_.is_due(time)) tick(time);
+}
+
+template <class Upstream, threads Threads>
+std::size_t heap_resource<Upstream, Threads>::tick(std::uint64_t now) noexcept {
+  if (!timer_.is_on()) return 0;
+  const mem::growth::moment seen = growth_.now();
+  if (growth_.under_way(seen) || !growth_.begin(seen)) return 0;
+  std::size_t freed = 0;
+  std::size_t left = look(now);
+  while (const std::size_t arena = give_back_unused(left)) freed += arena;
+  growth_.end(true);
+  return freed;
+}
+
+// Bytes of empty arenas that may go. What becomes empty here was of no use for as long as the blocks that waited.
+template <class Upstream, threads Threads>
+std::size_t heap_resource<Upstream, Threads>::look(std::uint64_t now) noexcept {
+  const mem::look allowed;
+  const mem::lock held(lock_);
+  if (damage_ != nullptr) return 0;
+  const std::size_t empty = heap_.counters().empty;
+  const std::size_t unused = decay_.look(now, heap_.take_low_empty(), empty);
+  const std::size_t uses = ledger_.figures().allocations + ledger_.deallocations();
+  if (!idle_.look(decay_.period(), now, uses != std::exchange(uses_seen_, uses))) return unused;
+  settle();
+  heap_.join_kept();
+  return unused + (heap_.counters().empty - empty);
+}
+
+// Gives an empty arena back that has at most `bytes`, which then are less by so many. Returns its bytes, or 0.
+template <class Upstream, threads Threads>
+std::size_t heap_resource<Upstream, Threads>::give_back_unused(std::size_t& bytes) noexcept {
+  mem::region* arena = nullptr;
+  std::size_t gone = 0;
+  {
+    const mem::look allowed;
+    const mem::lock held(lock_);
+    if (damage_ != nullptr) return 0;
+    for (arena = heap_.empty_region(); arena != nullptr && arena->bytes > bytes;) arena = arena->next;
+    if (arena == nullptr) return 0;
+    gone = arena->bytes;
+    heap_.remove(arena);
+    decay_.gave(gone);
+  }
+  bytes -= gone;
+  if (mem::inspected()) mem::show(arena, gone);
+  upstream_->deallocate(arena, gone, arena_alignment);
+  return gone;
 }
 
 // Gives an empty arena back, whether or not more are empty than may be kept. Returns its bytes; 0 when there was none.
@@ -960,6 +1030,7 @@ void heap_resource<Upstream, Threads>::refuse(mem::heap_fault fault, const given
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::panic(const misuse& what) const {
   if (options_.panic == nullptr) return report_misuse(what);
+  mem::expect_no_lock_held("who is told of a heap's faults");
   options_.panic(options_.argument, what);
 }
 

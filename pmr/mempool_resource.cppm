@@ -272,7 +272,14 @@ mempool_resource<Upstream>::mempool_resource(Upstream* upstream, const mempool& 
 template <class Upstream>
 mempool_resource<Upstream>::~mempool_resource() {
   if (options_.live_at_end_is_misuse && stats().live_blocks != 0) {
-    report_misuse({.layer = this->name(), .sentence = "destroyed with live blocks: their segment is gone"});
+    this->report_live("destroyed with live blocks: their segment is gone", stats());
+  }
+  const char* tenant = nullptr;
+  visit_caches([&](const layer& cache) { tenant = cache.name(); });
+  if (tenant != nullptr) {
+    report_misuse({.layer = this->name(),
+                   .sentence = "destroyed while a cache still lives in its segment: destroy the cache first",
+                   .detail = tenant});
   }
 }
 

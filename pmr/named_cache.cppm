@@ -134,6 +134,7 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
   [[nodiscard]] std::size_t waiting() const noexcept { return items_.growth().waiting(); }
 
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return this->at_fork_with_books_in_upstream(); }
   /// This cache, item by item, then what is below.
   [[nodiscard]] fault check() const noexcept override;
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
@@ -193,7 +194,7 @@ named_cache(Upstream*, cache_options<Threads>) -> named_cache<Upstream, Threads>
 template <class Upstream, threads Threads>
 named_cache<Upstream, Threads>::~named_cache() {
   if (options_.live_at_end_is_misuse && stats().live_blocks != 0) {
-    report_misuse({.layer = this->name(), .sentence = "destroyed with live items: their chunks are gone"});
+    this->report_live("destroyed with live items: their chunks are gone", stats());
   }
 }
 

@@ -70,8 +70,7 @@ segment_resource::~segment_resource() {
     const mem::lock held(mutex_);
     blocks_.visit([this](std::uintptr_t, std::size_t word) { forget_outside(unpack(word)); });
   }
-  report_misuse(
-      {.layer = name(), .sentence = "destroyed with live blocks: their segments stay mapped and nobody owns them"});
+  report_live("destroyed with live blocks: their segments stay mapped and nobody owns them", ledger_.figures());
 }
 
 statistics segment_resource::stats() const noexcept {

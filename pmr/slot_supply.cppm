@@ -88,8 +88,8 @@ class slot_supply {
   Upstream* const upstream_;
   mem::cached_slots<Threads> slots_;
   mem::growth_for<Threads> growth_;  ///< who adds chunks and takes them away
-  mem::mutex_for<Threads>
-      books_;  ///< what that changes in slots_: no fork comes between. Never held while upstream is asked
+  mem::mutex_for<Threads> books_{
+      "of a cache's books"};  ///< what that changes in slots_: no fork comes between. Never held while upstream is asked
   mem::tally<Threads> held_;  ///< bytes from upstream
   mem::tally<Threads> failures_;
   mutable mem::tally<Threads> peak_;
