@@ -26,6 +26,8 @@ import :checked;
 ///     call_stacks           -3    stacks by number                         nothing
 ///     pinned_pages          -4    what the process has locked in RAM       nothing
 ///     loans                 -5    which layer borrows which                nothing
+///     inspected_list        -6    all keepers that are inspected           the books of one
+///     inspected_books       -7    what one of them knows of its blocks     nothing
 export namespace strata::mem {
 
 namespace lock_rank {
@@ -39,6 +41,8 @@ inline constexpr int shadow_space = -2;
 inline constexpr int call_stacks = -3;
 inline constexpr int pinned_pages = -4;
 inline constexpr int loans = -5;
+inline constexpr int inspected_list = -6;
+inline constexpr int inspected_books = -7;
 }  // namespace lock_rank
 
 /// Whether a lock may be held while code is called that is not its owner's.

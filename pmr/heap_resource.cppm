@@ -930,6 +930,7 @@ std::size_t heap_resource<Upstream, Threads>::tick(std::uint64_t now) noexcept {
 // Bytes of empty arenas that may go. What becomes empty here was of no use for as long as the blocks that waited.
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::look(std::uint64_t now) noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   if (damage_ != nullptr) return 0;
   const std::size_t empty = heap_.counters().empty;
@@ -947,6 +948,7 @@ std::size_t heap_resource<Upstream, Threads>::give_back_unused(std::size_t& byte
   mem::region* arena = nullptr;
   std::size_t gone = 0;
   {
+    const mem::look allowed;
     const mem::lock held(lock_);
     if (damage_ != nullptr) return 0;
     for (arena = heap_.empty_region(); arena != nullptr && arena->bytes > bytes;) arena = arena->next;
@@ -956,6 +958,7 @@ std::size_t heap_resource<Upstream, Threads>::give_back_unused(std::size_t& byte
     decay_.gave(gone);
   }
   bytes -= gone;
+  if (mem::inspected()) mem::show(arena, gone);
   upstream_->deallocate(arena, gone, arena_alignment);
   return gone;
 }

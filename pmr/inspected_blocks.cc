@@ -51,10 +51,7 @@ class inspected_blocks::book {
   book(const book&) = delete;
   book& operator=(const book&) = delete;
 
-  // Taken after every lock of a layer, which may be held when this is called, and before nothing.
-  static constexpr int rank = -1000;
-
-  mem::mutex lock{rank};
+  mem::mutex lock{mem::lock_rank::inspected_books, "of what is known of inspected blocks"};
   mem::block_book blocks ABSL_GUARDED_BY(lock){0, SIZE_MAX, remembered};
   ledger figures ABSL_GUARDED_BY(lock);
   std::size_t rooms ABSL_GUARDED_BY(lock) = 0;       ///< bytes, of blocks live and held
@@ -116,7 +113,7 @@ class inspected_list {
  private:
   inspected_list() noexcept = default;
 
-  mem::mutex lock_{book::rank + 1};  // taken before the locks of those in the list
+  mem::mutex lock_{mem::lock_rank::inspected_list, "of all inspected keepers"};
   book* first_ ABSL_GUARDED_BY(lock_) = nullptr;
 };
 
