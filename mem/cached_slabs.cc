@@ -3,6 +3,7 @@ module;
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 module strata.mem:cached_slabs.impl;
 
@@ -33,7 +34,7 @@ void note(refused_slot& first, const refused_slot& also) noexcept {
 // refill() or flush().
 template <threads Threads>
 cached_slabs<Threads>::cached_slabs(slab_plan slabs, cache_plan caches) noexcept
-    : plan_(caches), store_(slabs), owner_(&thread_ends, this, slabs.checked || inspected()) {}
+    : plan_(caches), decay_(slabs.decay), store_(slabs), owner_(&thread_ends, this, slabs.checked || inspected()) {}
 
 template <threads Threads>
 cached_slabs<Threads>::~cached_slabs() = default;
@@ -93,6 +94,31 @@ refused_slot cached_slabs<Threads>::trim() noexcept {
   if (thread_cache* const cache = owner_.found(); cache != nullptr) note(refused, empty(*cache));
   note(refused, store_.drop_empty_slabs());
   return refused;
+}
+
+template <threads Threads>
+refused_slot cached_slabs<Threads>::flush_mine() noexcept {
+  refused_slot refused;
+  thread_cache* const cache = owner_.found();
+  for (std::size_t c = 0; cache != nullptr && c < size_class::count; ++c) {
+    const std::size_t count = cache->size(c);
+    note(refused, store_.put_unused(c, cache->bottom(c), count));
+    cache->drop_oldest(c, count);
+  }
+  return refused;
+}
+
+// What an idle cache held was of no use all the while: it stays in no depot.
+template <threads Threads>
+typename slab_store<Threads>::unused cached_slabs<Threads>::let_go_of_mine(std::uint64_t now) noexcept {
+  typename slab_store<Threads>::unused result;
+  thread_cache* const cache = owner_.found();
+  if (cache == nullptr || !cache->is_idle(decay_, now)) return result;
+  const std::size_t before = store_.empty_bytes();
+  result.refused = flush_mine();
+  const std::size_t after = store_.empty_bytes();
+  result.span_bytes = after - std::min(before, after);
+  return result;
 }
 
 template <threads Threads>

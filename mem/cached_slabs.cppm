@@ -2,11 +2,13 @@
 module;
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 export module strata.mem:cached_slabs;
 
 import :cache_registry;
+import :decay;
 import :size_class;
 import :slab;
 import :slab_store;
@@ -76,6 +78,12 @@ class cached_slabs {
   /// also when a thread that ended gave its magazines back.
   refused_slot trim() noexcept;
 
+  /// Gives all the calling thread's magazines hold back to their slabs. Returns what was refused.
+  refused_slot flush_mine() noexcept;
+
+  /// The same, if the thread has not used them for the plan's decay, at `now`. As slab_store::let_go(), which is for the rest.
+  typename slab_store<Threads>::unused let_go_of_mine(std::uint64_t now) noexcept;
+
   /// Forgets everything and returns the spans, linked by span::next. Pre: no other call is under way.
   span* clear() noexcept;
 
@@ -102,6 +110,7 @@ class cached_slabs {
   refused_slot empty(thread_cache& cache) noexcept;
 
   const cache_plan plan_;
+  const decay_period decay_;
   slab_store<Threads> store_;
   std::conditional_t<Threads == threads::any, cache_owner, sole_cache> owner_;
   // Of threads that ended or have no cache, as in thread_cache.

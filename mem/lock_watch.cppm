@@ -16,6 +16,7 @@ import :checked;
 /// before the process aborts; in others a watch is empty and its calls are nothing.
 ///
 ///     rank                        locks                                    held meanwhile
+///     over_upstream       2000    what is held while upstream works            anything below
 ///     registry            1000    which thread has which cache             anything below
 ///     thread_numbers       900    numbers of threads                       nothing
 ///     watched_list         500    all debug_adaptors                       the books of one
@@ -28,6 +29,7 @@ import :checked;
 export namespace strata::mem {
 
 namespace lock_rank {
+inline constexpr int over_upstream = 2000;
 inline constexpr int registry = 1000;
 inline constexpr int thread_numbers = 900;
 inline constexpr int watched_list = 500;

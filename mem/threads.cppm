@@ -78,6 +78,16 @@ class tally {
     }
     return n > seen ? n : seen;
   }
+  /// Sets it to `n` if that is less.
+  inline void lower(std::size_t n) noexcept {
+    std::size_t seen = get();
+    if constexpr (Threads == threads::any) {
+      while (n < seen && !value_.compare_exchange_weak(seen, n, std::memory_order_relaxed)) {
+      }
+    } else if (n < seen) {
+      value_ = n;
+    }
+  }
   [[nodiscard]] inline std::size_t get() const noexcept {
     if constexpr (Threads == threads::any) {
       return value_.load(std::memory_order_relaxed);

@@ -51,9 +51,14 @@ class inspected_blocks::book {
   book(const book&) = delete;
   book& operator=(const book&) = delete;
 
-  mem::mutex lock;
+  // Taken after every lock of a layer, which may be held when this is called, and before nothing.
+  static constexpr int rank = -1000;
+
+  mem::mutex lock{rank};
   mem::block_book blocks ABSL_GUARDED_BY(lock){0, SIZE_MAX, remembered};
   ledger figures ABSL_GUARDED_BY(lock);
+  std::size_t rooms ABSL_GUARDED_BY(lock) = 0;       ///< bytes, of blocks live and held
+  std::size_t peak ABSL_GUARDED_BY(lock) = 0;        ///< highest live seen by over()
   std::size_t held_bytes ABSL_GUARDED_BY(lock) = 0;  ///< of rooms
   std::size_t held_blocks ABSL_GUARDED_BY(lock) = 0;
   const char* const name;
@@ -111,8 +116,7 @@ class inspected_list {
  private:
   inspected_list() noexcept = default;
 
-  static constexpr int rank = 500;  // taken before the locks of those in the list
-  mem::mutex lock_{rank};
+  mem::mutex lock_{book::rank + 1};  // taken before the locks of those in the list
   book* first_ ABSL_GUARDED_BY(lock_) = nullptr;
 };
 
@@ -158,43 +162,107 @@ void* inspected_blocks::admit(mem::book_entry* entry, const room& in, std::size_
   mem::show(block, bytes);
   const mem::lock held(book_->lock);
   book_->blocks.enter(entry);
+  book_->rooms += in.bytes;
   book_->figures.handed_out(bytes);
   return block;
 }
 
 bool inspected_blocks::take_back(const void* p, std::size_t bytes, std::size_t alignment) noexcept {
-  misuse_kind wrong = misuse_kind::none;
-  bool known = false;
+  const finding wrong = take(p, bytes, alignment);
+  if (wrong) report_misuse(told(wrong, p, bytes, alignment));
+  return !wrong;
+}
+
+finding inspected_blocks::take(const void* p, std::size_t bytes, std::size_t alignment) noexcept {
+  return take(p, bytes, alignment, true);
+}
+
+finding inspected_blocks::take_for_good(const void* p, std::size_t bytes, std::size_t alignment) noexcept {
+  return take(p, bytes, alignment, false);
+}
+
+finding inspected_blocks::take(const void* p, std::size_t bytes, std::size_t alignment, bool waits) noexcept {
   {
     const mem::lock held(book_->lock);
     if (mem::book_entry* const e = book_->blocks.find(mem::address(p)); e != nullptr) {
-      known = true;
+      finding wrong;
       if (e->state != mem::book_state::live) {
-        wrong = misuse_kind::freed_twice;
+        wrong.kind = misuse_kind::freed_twice;
       } else if (e->bytes != bytes) {
-        wrong = misuse_kind::wrong_size;
-      } else if (e->alignment != alignment) {
-        wrong = misuse_kind::wrong_alignment;
-      } else {
-        mem::hide(p, bytes);
-        book_->blocks.leave(e);
-        book_->blocks.hold(e);
-        book_->figures.taken_back(bytes);
-        book_->held_bytes += e->whole;
-        ++book_->held_blocks;
-        return true;
+        wrong.kind = misuse_kind::wrong_size;
+      } else if (e->alignment != alignment && e->alignment != any_alignment) {
+        wrong.kind = misuse_kind::wrong_alignment;
       }
+      if (wrong) return wrong;
+      mem::hide(p, bytes);
+      book_->figures.taken_back(bytes);
+      book_->blocks.leave(e);
+      if (!waits) {
+        book_->rooms -= e->whole;
+        book_->blocks.dismiss(e);
+        return {};
+      }
+      book_->blocks.hold(e);
+      book_->held_bytes += e->whole;
+      ++book_->held_blocks;
+      return {};
     }
   }
-  const finding found = known ? finding{} : judge_stranger(p);
-  if (!known) wrong = found.kind;
-  report_misuse({.layer = name_,
-                 .sentence = describe(wrong),
-                 .pointer = p,
-                 .bytes = bytes,
-                 .alignment = alignment,
-                 .detail = wrong == misuse_kind::elsewhere ? found.other.data() : nullptr});
-  return false;
+  return judge_stranger(p);
+}
+
+misuse inspected_blocks::told(const finding& wrong, const void* p, std::size_t bytes,
+                              std::size_t alignment) const noexcept {
+  return {.layer = name_,
+          .sentence = describe(wrong.kind),
+          .pointer = p,
+          .bytes = bytes,
+          .alignment = alignment,
+          .detail = wrong.kind == misuse_kind::elsewhere ? wrong.other.data() : nullptr};
+}
+
+void inspected_blocks::resize(const void* p, std::size_t bytes, std::size_t room_bytes) noexcept {
+  const mem::lock held(book_->lock);
+  mem::book_entry* const e = book_->blocks.find(mem::address(p));
+  if (e == nullptr) return;
+  const std::size_t old = e->bytes;
+  if (bytes < old) {
+    mem::hide(mem::at<std::byte>(p, static_cast<std::ptrdiff_t>(bytes)), old - bytes);
+  } else {
+    mem::show(mem::at<std::byte>(p, static_cast<std::ptrdiff_t>(old)), bytes - old);
+  }
+  e->bytes = bytes;
+  book_->rooms += room_bytes - e->whole;
+  e->whole = room_bytes;
+  book_->figures.resized(old, bytes);
+}
+
+void inspected_blocks::move(const void* from, void* to) noexcept {
+  const mem::lock held(book_->lock);
+  mem::book_entry* const e = book_->blocks.find(mem::address(from));
+  if (e == nullptr) return;
+  mem::hide(from, e->bytes);
+  mem::show_as_is(to, e->bytes);
+  book_->blocks.move(e, mem::address(to));
+}
+
+bool inspected_blocks::is_live(const void* p) const noexcept {
+  if (book_ == nullptr) return true;
+  const mem::lock held(book_->lock);
+  const mem::book_entry* const e = book_->blocks.find(mem::address(p));
+  return e != nullptr && e->state == mem::book_state::live;
+}
+
+std::size_t inspected_blocks::bytes_at(const void* p) const noexcept {
+  const mem::lock held(book_->lock);
+  const mem::book_entry* const e = book_->blocks.find(mem::address(p));
+  return e != nullptr && e->state == mem::book_state::live ? e->bytes : 0;
+}
+
+std::size_t inspected_blocks::alignment_at(const void* p) const noexcept {
+  const mem::lock held(book_->lock);
+  const mem::book_entry* const e = book_->blocks.find(mem::address(p));
+  return e != nullptr ? e->alignment : any_alignment;
 }
 
 // What begins elsewhere is told first: in a stack, a block of an upper keeper lies inside one of a lower.
@@ -223,6 +291,7 @@ inspected_blocks::room inspected_blocks::next_due(std::size_t more_than) noexcep
                  .alignment = alignment_of_room(oldest->front, oldest->alignment),
                  .front = oldest->front};
   book_->held_bytes -= oldest->whole;
+  book_->rooms -= oldest->whole;
   --book_->held_blocks;
   book_->blocks.dismiss(oldest);
   return due;
@@ -234,12 +303,24 @@ std::size_t inspected_blocks::waiting() const noexcept {
   return book_->held_blocks;
 }
 
+inspected_blocks::known inspected_blocks::look_up(const void* p) const noexcept {
+  if (book_ == nullptr) return {};
+  const mem::lock held(book_->lock);
+  const mem::book_entry* const e = book_->blocks.find(mem::address(p));
+  if (e == nullptr) return {};
+  return {
+      .start = start_of(e), .bytes = e->bytes, .alignment = e->alignment, .live = e->state == mem::book_state::live};
+}
+
 statistics inspected_blocks::over(const statistics& of_rooms) const noexcept {
   if (book_ == nullptr) return of_rooms;
   const mem::lock held(book_->lock);
-  statistics figures = book_->figures.figures();
-  figures.failures = of_rooms.failures;
-  figures.upstream = of_rooms.upstream;
+  const statistics counted = book_->figures.figures();
+  statistics figures = of_rooms;
+  figures.live = of_rooms.live - book_->rooms + counted.live;
+  figures.live_blocks = of_rooms.live_blocks - book_->held_blocks;
+  book_->peak = std::max({book_->peak, counted.peak, figures.live});
+  figures.peak = book_->peak;
   figures.kept = of_rooms.kept + book_->held_bytes;
   figures.overhead = figures.upstream - figures.live - figures.kept;
   return figures;
@@ -253,7 +334,7 @@ void inspected_blocks::forget_all() noexcept {
     if (e->state == mem::book_state::leaving || e->state == mem::book_state::held) book_->blocks.dismiss(e);
   });
   book_->figures.released();
-  book_->held_bytes = book_->held_blocks = 0;
+  book_->rooms = book_->held_bytes = book_->held_blocks = 0;
 }
 
 }  // namespace strata::pmr

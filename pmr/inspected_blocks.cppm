@@ -5,6 +5,7 @@ module;
 export module strata.pmr:inspected_blocks;
 
 import :finding;
+import :misuse;
 import :report;
 
 import strata.mem;
@@ -52,19 +53,53 @@ class inspected_blocks {
   /// Null: the OS has no memory for what is to be known of it.
   [[nodiscard]] mem::book_entry* promise() noexcept;
   void withdraw(mem::book_entry* entry) noexcept;
-  /// Hides the room, shows the block in it, which is live from now on. Returns where it starts.
+  /// Alignment of a block that may come back with any.
+  static constexpr std::size_t any_alignment = 0;
+  /// Hides the room, shows the block in it, which is live from now on. Returns where it starts. A room without a front is
+  /// the block, and what lies round it is hidden already.
   void* admit(mem::book_entry* entry, const room& in, std::size_t bytes, std::size_t alignment) noexcept;
 
   // --- a block goes: take_back(), then rooms that are due until there are none
   /// False: misuse, which has been reported, and nothing has changed.
   [[nodiscard]] bool take_back(const void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  /// The same, but what is wrong is for the caller to report, as told().
+  [[nodiscard]] finding take(const void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  /// The same, and the room is the keeper's at once: the block does not wait.
+  [[nodiscard]] finding take_for_good(const void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  /// Points into `wrong`.
+  [[nodiscard]] misuse told(const finding& wrong, const void* p, std::size_t bytes,
+                            std::size_t alignment) const noexcept;
   /// The oldest room that waits, if more bytes than that wait, or more blocks than may: it is the keeper's again, hidden as
   /// it is. A null start: none.
   [[nodiscard]] room next_due(std::size_t more_than = most_held) noexcept;
   /// Blocks that wait. Who empties the queue looks first how long it is: giving a room back may make others come.
   [[nodiscard]] std::size_t waiting() const noexcept;
 
-  /// The keeper's figures, in which rooms are live until they are due, as figures of blocks: those that wait are kept.
+  /// What is known of the block that starts at `p`, live or not; a null start: nothing.
+  struct known {
+    void* start = nullptr;  ///< of its room
+    std::size_t bytes = 0;
+    std::size_t alignment = 1;
+    bool live = false;
+  };
+  [[nodiscard]] known look_up(const void* p) const noexcept;
+
+  // --- a block stays, and changes. Pre: live, and its room has no front
+  /// It has so many bytes from now on, and its room so many.
+  void resize(const void* p, std::size_t bytes, std::size_t room_bytes) noexcept;
+  /// It lies elsewhere, as it is.
+  void move(const void* from, void* to) noexcept;
+
+  /// Whether it is live: neither waiting nor gone. True where nobody inspects.
+  [[nodiscard]] bool is_live(const void* p) const noexcept;
+  /// Bytes of the live block that starts there; 0 when there is none.
+  [[nodiscard]] std::size_t bytes_at(const void* p) const noexcept;
+
+  /// As it was allocated; any_alignment where that may be any, or none is known.
+  [[nodiscard]] std::size_t alignment_at(const void* p) const noexcept;
+
+  /// The keeper's figures, in which rooms are live until they are due, as figures of blocks: those that wait are kept. What
+  /// it handed out otherwise stays as counted.
   /// Unchanged where nobody inspects.
   [[nodiscard]] statistics over(const statistics& of_rooms) const noexcept;
 
@@ -75,6 +110,7 @@ class inspected_blocks {
   friend class inspected_list;
   class book;
 
+  [[nodiscard]] finding take(const void* p, std::size_t bytes, std::size_t alignment, bool waits) noexcept;
   [[nodiscard]] finding judge_stranger(const void* p) const noexcept;
 
   const char* const name_;

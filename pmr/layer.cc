@@ -84,6 +84,19 @@ std::size_t layer::degraded(std::span<degradation> /*out*/) const noexcept { ret
 
 std::optional<std::size_t> layer::resident() const noexcept { return std::nullopt; }
 
+fork_policy layer::at_fork() const noexcept {
+  fork_policy worst = fork_policy::works;
+  for (const loan* each : {&upstream_, &second_upstream_}) {
+    if (each->below() != nullptr) worst = std::max(worst, each->below()->at_fork());
+  }
+  return worst;
+}
+
+fork_policy layer::at_fork_with_books_in_upstream() const noexcept {
+  const fork_policy below = layer::at_fork();
+  return below == fork_policy::wiped ? fork_policy::refused : below;
+}
+
 void layer::collect(report& into) const noexcept {
   collect_below(into);
   add_to(into, stats());

@@ -59,6 +59,14 @@ enum class live_at_end : std::uint8_t {
   misuse,       ///< nobody can give them back any more
 };
 
+/// What a child of fork() finds, from good to bad. Its parent finds no change.
+enum class fork_policy : std::uint8_t {
+  works,    ///< blocks of its own with what was in them; it allocates and deallocates at once
+  shared,   ///< the same blocks, not copies: of parent and child one may go on with a layer that keeps books in them
+  wiped,    ///< blocks are lost there: zeros, or a fault. New ones can be had
+  refused,  ///< blocks are lost and the layer's books with them: the child must not use it
+};
+
 class layer : private layer_remains, public std::pmr::memory_resource {
  public:
   layer(const layer&) = delete;
@@ -85,6 +93,10 @@ class layer : private layer_remains, public std::pmr::memory_resource {
   /// Of what this layer took from the OS: bytes in RAM. Nothing when it takes none there itself, or does not know. May
   /// take time for each page. Same thread class as the layer.
   [[nodiscard]] virtual std::optional<std::size_t> resident() const noexcept;
+
+  /// What a child of fork() finds, as this layer and those below are made. As bad as the worst below, unless a layer says
+  /// otherwise. Any thread.
+  [[nodiscard]] virtual fork_policy at_fork() const noexcept;
 
   /// Adds a row for each layer below, source first, then one for this; of two upstreams first those of the first. A
   /// resource below that is no layer ends the line.
@@ -117,6 +129,9 @@ class layer : private layer_remains, public std::pmr::memory_resource {
   }
   /// For a destructor: reports the live blocks of `figures`, and whose they are.
   void report_live(const char* sentence, const statistics& figures) const noexcept;
+
+  /// at_fork() of a layer that keeps books in memory from upstream: where that is lost, so are they.
+  [[nodiscard]] fork_policy at_fork_with_books_in_upstream() const noexcept;
 
   /// For an assembly: it ends as its top layer does.
   inline void ends_as(const layer& top) noexcept { end_ = top.end_; }

@@ -77,6 +77,9 @@ class segment_resource final : public direct_layer<segment_resource> {
   ~segment_resource() override;
 
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fork_policy at_fork() const noexcept override {
+    return options_.in_children ? fork_policy::shared : fork_policy::refused;
+  }
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
 
   /// Whether large pages come by the kind: a layer that asks for them above is then refused.

@@ -2,6 +2,7 @@
 module;
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <memory_resource>
 #include <type_traits>
 
@@ -46,6 +47,10 @@ import strata.mem;
 /// Hysteresis: a slab without live blocks goes back to its span at once, but the last one of its class; a span without
 /// slabs is kept while such spans together hold at most `keep_empty` bytes, or an eighth of all, or what was reserved,
 /// and goes back upstream otherwise. Large blocks are kept while they hold at most `keep_large` bytes.
+///
+/// Decay: with `decay_ms` what of all this was of no use for so long goes back upstream (:decay in mem/README.md says
+/// how that is found): at tick(), and when a magazine runs dry or over. Of threads' caches the one of the thread that calls
+/// tick(), when it was idle.
 export namespace strata::pmr {
 
 using mem::threads;
@@ -70,10 +75,12 @@ struct slab_options {
                                                    ///< back to their slabs, at most; of one size 1 MiB
   std::size_t keep_empty = std::size_t{64} << 20;  ///< bytes; spans without slabs kept back from upstream
   std::size_t keep_large = std::size_t{32} << 20;  ///< bytes; large blocks kept back from upstream
-  bool checks = false;                             ///< a second deallocation, another size and a foreign address are
-                                                   ///< reported at once, and nothing is changed by them, at a few times
-                                                   ///< the price. Up to 128 GiB of spans: foreign addresses beyond are
-                                                   ///< not told
+  std::size_t decay_ms = mem::no_decay;  ///< after which what is kept and was not used goes back upstream; 0: at once.
+                                         ///< Where no thread calls any more, only tick() sees it
+  bool checks = false;                   ///< a second deallocation, another size and a foreign address are
+                                         ///< reported at once, and nothing is changed by them, at a few times
+                                         ///< the price. Up to 128 GiB of spans: foreign addresses beyond are
+                                         ///< not told
 };
 
 /// For any thread.
@@ -113,8 +120,11 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
         options_(valid(options)),
         slabs_({.units = options.slab_bytes / mem::unit_bytes,
                 .checked = options.checks,
-                .depot_bytes = options.depot_bytes},
+                .depot_bytes = options.depot_bytes,
+                .decay = mem::decay_period(options.decay_ms)},
                {.bytes = options.cache_bytes}),
+        large_(mem::decay_period(options.decay_ms)),
+        timer_(mem::decay_period(options.decay_ms)),
         inspected_(options.name) {}
 
   ~slab_resource() override { release(); }
@@ -123,6 +133,7 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   /// at when a span is added and when figures are asked for, so it may be low by what came and went within the spans
   /// there were.
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return this->at_fork_with_books_in_upstream(); }
 
   [[nodiscard]] fault check() const noexcept override;
 
@@ -141,9 +152,21 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   /// release(). Throws what upstream throws; what was taken until then is kept.
   void reserve(std::size_t bytes);
 
+  /// Gives what the calling thread's cache holds back to the slabs: for a thread that will be idle for long. What the cache
+  /// of a thread holds that does not, up to `cache_bytes` and the spans they lie in, no other thread can give back.
+  void flush_this_thread() noexcept { report(slabs_.flush_mine(), 0); }
+
   /// Gives back what the calling thread's cache, empty slabs, spans and kept large blocks hold, reserved or not.
-  /// Returns the bytes given back upstream.
+  /// What is free in spans that stay is still kept, but the memory behind it goes back to the OS. Returns the bytes given
+  /// back upstream.
   std::size_t trim() noexcept;
+
+  /// Gives back what was kept unused for `decay_ms`, but what was reserved. Returns the bytes given back upstream. O(1)
+  /// but for what goes. `now` is what
+  /// tick() reads, the monotonic clock in nanoseconds; a test may run ahead of it: until it has caught up, nothing is looked
+  /// at without a tick.
+  std::size_t tick(std::uint64_t now) noexcept;
+  std::size_t tick() noexcept { return timer_.is_on() ? tick(mem::monotonic_ns()) : 0; }
 
   /// Gives everything back upstream; all blocks are void.
   void release() noexcept;
@@ -198,12 +221,15 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   void give_back(const mem::large_block& block) noexcept;
   std::size_t give_back_spans(std::size_t keep) noexcept;
   std::size_t give_back_large(std::size_t keep) noexcept;
+  std::size_t let_go(std::uint64_t now, std::size_t span_bytes) noexcept;
+  [[gnu::noinline]] void let_go_if_due() noexcept;
   void report(const mem::refused_slot& refused, std::size_t bytes) noexcept;
 
   Upstream* const upstream_;
   const slab_options<Threads> options_;
   mem::cached_slabs<Threads> slabs_;
   large_blocks large_;
+  mem::decay_timer<Threads> timer_;
   std::conditional_t<thread_safe, shared_ledger, ledger> large_ledger_;
   mem::tally<Threads> failures_;
   mem::tally<Threads> reserved_;      ///< bytes; kept beyond the hysteresis
@@ -246,6 +272,36 @@ std::size_t slab_resource<Upstream, Threads>::trim() noexcept {
   give_back_due(0);
   report(slabs_.trim(), 0);
   return give_back_spans(0) + give_back_large(0);
+}
+
+template <class Upstream, threads Threads>
+std::size_t slab_resource<Upstream, Threads>::tick(std::uint64_t now) noexcept {
+  if (!timer_.is_on()) return 0;
+  timer_.looked(now);
+  const auto mine = slabs_.let_go_of_mine(now);
+  report(mine.refused, 0);
+  return let_go(now, mine.span_bytes);
+}
+
+// `span_bytes`: of empty spans that may go in any case.
+template <class Upstream, threads Threads>
+std::size_t slab_resource<Upstream, Threads>::let_go(std::uint64_t now, std::size_t span_bytes) noexcept {
+  const auto unused = slabs_.store().let_go(now);
+  report(unused.refused, 0);
+  span_bytes += unused.span_bytes;
+  const std::size_t empty = slabs_.store().empty_bytes();
+  std::size_t freed = give_back_spans(std::max(reserved_.get(), empty - std::min(empty, span_bytes)));
+  for (std::size_t left = large_.look(now); const mem::large_block* const b = large_.evict_unused(left);) {
+    freed += b->bytes;
+    give_back(*b);
+  }
+  return freed;
+}
+
+// Whoever comes here uses his cache.
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::let_go_if_due() noexcept {
+  if (std::uint64_t now = 0; timer_.is_due(now)) let_go(now, 0);
 }
 
 template <class Upstream, threads Threads>
@@ -332,6 +388,7 @@ void slab_resource<Upstream, Threads>::put(void* p, std::size_t bytes, std::size
 
 template <class Upstream, threads Threads>
 void* slab_resource<Upstream, Threads>::refill(std::size_t c, std::size_t bytes) {
+  if (timer_.is_on()) let_go_if_due();
   for (;;) {
     mem::refused_slot refused;
     void* const block = slabs_.refill(c, bytes, refused);
@@ -363,6 +420,7 @@ void slab_resource<Upstream, Threads>::flush(std::size_t c, void* p, std::size_t
   if (slabs_.store().empty_bytes() > keep) {
     give_back_spans(std::max(keep, slabs_.store().counters().span_bytes / 8));
   }
+  if (timer_.is_on()) let_go_if_due();
 }
 
 // Zero bytes get what one byte of that alignment would, but for the figures.
@@ -405,6 +463,7 @@ void slab_resource<Upstream, Threads>::deallocate_large(void* p, std::size_t byt
   large_ledger_.taken_back(bytes);
   large_.keep(p, large_blocks::whole(bytes));
   give_back_large(options_.keep_large);
+  if (timer_.is_on()) let_go_if_due();
 }
 
 template <class Upstream, threads Threads>

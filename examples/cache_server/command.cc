@@ -2,13 +2,11 @@
 module;
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
 #include <string_view>
-#include <system_error>
 
 module cache_server:command.impl;
 
@@ -166,10 +164,14 @@ std::string_view take_word(std::string_view& words) noexcept {
 }
 
 std::optional<std::uint64_t> number_of(std::string_view text, std::uint64_t most) noexcept {
+  if (text.empty()) return std::nullopt;
   std::uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stopped, error] = std::from_chars(text.data(), end, number);
-  if (text.empty() || error != std::errc() || stopped != end || number > most) return std::nullopt;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return std::nullopt;
+    const auto digit = static_cast<std::uint64_t>(c - '0');
+    if (digit > most || number > (most - digit) / 10) return std::nullopt;
+    number = 10 * number + digit;
+  }
   return number;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <ctime>
+#include <exception>
 #include <memory_resource>
 #include <string>
 #include <string_view>
@@ -132,8 +133,13 @@ int main(int count, char** arguments) {
                                              .http_port = absl::GetFlag(FLAGS_http_port),
                                              .drain_seconds = absl::GetFlag(FLAGS_drain_seconds)};
   int exit_code = 0;
-  memory->with({.budget = std::size_t{absl::GetFlag(FLAGS_memory_mb)} << 20U,
-                .most_from_os = std::size_t{absl::GetFlag(FLAGS_machine_mb)} << 20U},
-               [&](std::pmr::memory_resource& items) { exit_code = serve_from(items, options); });
+  try {
+    memory->with({.budget = std::size_t{absl::GetFlag(FLAGS_memory_mb)} << 20U,
+                  .most_from_os = std::size_t{absl::GetFlag(FLAGS_machine_mb)} << 20U},
+                 [&](std::pmr::memory_resource& items) { exit_code = serve_from(items, options); });
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "cache_server: %s\n", error.what());
+    return 1;
+  }
   return exit_code;
 }

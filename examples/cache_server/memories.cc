@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <cstddef>
 #include <memory_resource>
 #include <span>
@@ -31,10 +32,12 @@ void in_stack(const memory_sizes& sizes, memory_work work, const Layers&... laye
   work(memory);
 }
 
-// Of a pool whose size is fixed: a quarter more than the budget, for what rounding and holes take.
+// Of a pool whose size is fixed: a quarter more than the budget, for what rounding and holes take; or most of what may be
+// had, its own tables aside.
 sp::mempool pool_of(const memory_sizes& sizes) noexcept {
   constexpr std::size_t step = std::size_t{2} << 20;
-  const std::size_t wanted = sizes.budget + sizes.budget / 4;
+  std::size_t wanted = sizes.budget + sizes.budget / 4;
+  if (sizes.most_from_os != 0) wanted = std::min(wanted, sizes.most_from_os / 10 * 9 - step);
   return {.segment_bytes = (wanted / step + 1) * step};
 }
 

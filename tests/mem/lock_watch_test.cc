@@ -44,6 +44,17 @@ TEST(LockWatch, IsSilentInTheWrittenOrder) {
   const lock fourth(lowest);
 }
 
+// It is younger than layers that come to it with their locks.
+TEST(LockWatch, WhatIsMadeOnFirstUseHasARankOfItsOwn) {
+  mutex layers("of a layer");
+  mutex over(lock_rank::over_upstream, "over a layer", lock_reach::upstream);
+  const lock first(over);
+  EXPECT_NE(take_thread_number(), 0U);
+  const lock second(layers);
+  int block = 0;
+  EXPECT_FALSE(lock_ledger::of_process().unlock(&block, sizeof block));
+}
+
 TEST(LockWatch, LocksMayBeReleasedInAnyOrder) {
   mutex lower("lower");
   mutex upper("upper");

@@ -53,10 +53,11 @@ struct pool_of_objects {
   object_pool<long, page_resource> items{&pages};
 };
 
-struct borrowed_pages {
+// Below a lock, what any thread may use: it has locks and caches for threads of its own.
+struct borrowed_slabs {
   any_resource& operator*() { return whole; }
-  page_resource pages;
-  stack<borrowed, heap, synchronized> whole{borrowed{&pages}, heap{}, synchronized{}};
+  slab_stack below{pages{}, slabs{}};
+  stack<borrowed, heap, synchronized> whole{borrowed{&below}, heap{}, synchronized{}};
 };
 
 template <class Make>
@@ -70,7 +71,7 @@ std::vector<subject> every_layer() {
   std::vector<subject> all;
   all.push_back(made("page_resource", [] { return page_resource(); }));
   all.push_back(made("explicit_page_resource", [] { return explicit_page_resource(); }));
-  all.push_back(made("borrowed_resource", [] { return borrowed_pages(); }));
+  all.push_back(made("borrowed_resource", [] { return borrowed_slabs(); }));
   all.push_back(made("segment_resource", [] { return segment_resource({.reserve = false}); }));
   all.push_back(made("slab_resource", slabs_over_pages));
   all.push_back(made("heap_resource_locked", [] { return stack{pages{}, heap{}, synchronized{}}; }));
@@ -88,6 +89,7 @@ std::vector<subject> every_layer() {
   }));
   all.push_back(made("sizeless_adaptor", [] { return stack{pages{}, slabs{}, sizeless{}}; }));
   all.push_back(made("debug_adaptor", [] { return stack{pages{}, slabs{}, debug{}}; }));
+  all.push_back(made("tracking_adaptor", [] { return stack{pages{}, slabs{}, tracking{}}; }));
   all.push_back(made("shadow_resource", [] { return stack{pages{}, slabs{}, shadow{.one_in = 16}}; }));
   all.push_back(made("guard_adaptor", [] { return stack{pages{}, slabs{}, guards{.one_in = 64}}; }));
   all.push_back(made("synchronized_adaptor", [] { return stack{pages{}, unsynchronized_slabs{}, synchronized{}}; }));

@@ -34,7 +34,7 @@ constexpr std::size_t thread_count = 8;
 std::size_t forks() {
   if (const char* const given = std::getenv("STRATA_FORKS"); given != nullptr) return std::strtoul(given, nullptr, 10);
   if (std::getenv("STRATA_LONG") != nullptr) return 10'000;
-  return test::under_asan || test::under_tsan ? 40 : 200;
+  return test::under_asan || test::under_tsan ? 30 : 100;
 }
 
 struct memory {
