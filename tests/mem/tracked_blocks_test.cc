@@ -152,7 +152,7 @@ TEST(TrackedBlocks, NoteScopesAndPeaks) {
 }
 
 TEST(TrackedBlocks, KnowManyFromManyPlaces) {
-  constexpr std::size_t count = 300'000;
+  constexpr std::size_t count = 60'000;
   const auto blocks = std::make_unique<any_blocks>(tracking_plan{});
   for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(come(*blocks, i, 16, i % 3000), tracked_fault::none);
   EXPECT_EQ(blocks->extent(), 3000U);

@@ -288,7 +288,7 @@ TEST_F(TrackingAdaptor, WritesLeaksByCallStackLargestFirst) {
 TEST_F(TrackingAdaptor, SumsUpTheLeaksBeyondThoseAskedFor) {
   recording_resource upstream;
   written out;
-  tracking_adaptor memory(&upstream, {.stack_depth = 1});
+  tracking_adaptor memory(&upstream);
   void* const a = small_one(memory);
   void* const b = large_one(memory);
   void* const c = memory.allocate(1);
