@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""compare.py PROGRAM [--seconds=N] [--value=BYTES] [--threads=N] [--budget=MIB] [--on_the_way=N] [--stacks=A,B]: the cache server beside Debian's memcached.
+"""compare.py PROGRAM [flags]: the cache server beside Debian's memcached. --help has the flags.
 
 One run, one load, turn by turn: each server is filled with items of one size until a third of its budget is used, then reads
 and writes (nine to one) come from connections that each have some requests on the way. What is compared is requests a
 second, the server's processor time a request, and resident memory by items, the program
-itself included. Three rounds in turn; medians.
-Where load and server share few processors the second says more than the first.
+itself included. Three rounds in turn; medians. Where load and server share few processors the second says more than the first.
 """
 
 import argparse
