@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""compare.py PROGRAM [--seconds=N] [--value=BYTES] [--threads=N] [--budget=MIB] [--on_the_way=N] [--stacks=A,B]: the cache server beside Debian's memcached.
+"""compare.py PROGRAM [flags]: the cache server beside Debian's memcached. --help has the flags.
 
 One run, one load, turn by turn: each server is filled with items of one size until a third of its budget is used, then reads
 and writes (nine to one) come from connections that each have some requests on the way. What is compared is requests a
-second, the server's processor time a request, and the bytes of resident memory an item costs. Three rounds in turn; medians.
-Where load and server share few processors the second says more than the first.
+second, the server's processor time a request, and resident memory by items, the program
+itself included. Three rounds in turn; medians. Where load and server share few processors the second says more than the first.
 """
 
 import argparse
@@ -88,10 +88,9 @@ def measure(make, options):
     """(requests a second, microseconds of processor a request, resident bytes an item)"""
     value = b"v" * options.value
     with make() as server:
-        before = server.resident()
         count = options.budget * (1 << 20) // 3 // (options.value + 80)
         count = fill(server, count, value)
-        an_item = (server.resident() - before) / count
+        an_item = server.resident() / count
         answers = multiprocessing.Queue()
         clients = [
             multiprocessing.Process(target=ask, args=(server.port, count, value, options, answers)) for _ in range(CONNECTIONS)
