@@ -5,6 +5,7 @@ module;
 
 #if __has_feature(address_sanitizer)
 #include <sanitizer/asan_interface.h>
+#include <sanitizer/lsan_interface.h>
 #define STRATA_KNOWS_MEMCHECK 0
 #elif __has_include(<valgrind/memcheck.h>)
 #include <valgrind/memcheck.h>
@@ -133,6 +134,18 @@ bool is_shown(const void* p, std::size_t bytes) noexcept {
   } else {
     for (std::size_t i = bytes; i-- != 0;) target[i] = source[i];
   }
+}
+
+void add_root([[maybe_unused]] const void* p, [[maybe_unused]] std::size_t bytes) noexcept {
+#if __has_feature(address_sanitizer)
+  __lsan_register_root_region(p, bytes);
+#endif
+}
+
+void remove_root([[maybe_unused]] const void* p, [[maybe_unused]] std::size_t bytes) noexcept {
+#if __has_feature(address_sanitizer)
+  __lsan_unregister_root_region(p, bytes);
+#endif
 }
 
 look::look() noexcept : told_(under_memcheck()) {

@@ -21,7 +21,7 @@ export module strata.mem:inspector;
 ///
 /// Threads  any; of one range one at a time
 /// Signals  may be called in handlers
-/// Errors   none. Nothing throws, allocates or locks
+/// Errors   none. Nothing throws, allocates or locks, but for roots, of which LeakSanitizer keeps a list under a lock
 export namespace strata::mem {
 
 /// Whether AddressSanitizer is in this build: it explains faults itself, with handlers of its own.
@@ -65,6 +65,13 @@ void show_as_is(const void* p, std::size_t bytes) noexcept;
 /// As memmove, of bytes that may be hidden. What memcheck knew of those that are not goes along, as far as they come to
 /// lie in bytes that are not.
 void move_hidden(void* to, const void* from, std::size_t bytes) noexcept;
+
+/// What lies in this memory, mapped by the library, may be all that points to a block of malloc's: LeakSanitizer looks there
+/// before it says that one is lost. Pages of it that are protected are left out; marked ones are not (:page_guards).
+void add_root(const void* p, std::size_t bytes) noexcept;
+
+/// Pre: the same was added.
+void remove_root(const void* p, std::size_t bytes) noexcept;
 
 /// As long as one lives, its thread may touch what is hidden, under memcheck. AddressSanitizer takes no such word: code
 /// that looks at its own words there is compiled without its checks.

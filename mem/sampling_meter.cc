@@ -24,7 +24,8 @@ sample_weight weight_of(std::size_t bytes, std::size_t mean) noexcept {
 }
 
 template <threads Threads>
-sampling_meter<Threads>::sampling_meter(std::size_t mean, std::uint64_t seed) noexcept : mean_(mean), seed_(seed) {}
+sampling_meter<Threads>::sampling_meter(std::size_t mean, std::uint64_t seed) noexcept
+    : mean_(std::min(mean, std::size_t{1} << 56)), seed_(seed) {}  // so that a draw fits into 64 bits
 
 // With whole numbers D = floor(E) + 1, E exponential: more than S with probability exp(-S/R), as it should.
 template <threads Threads>
@@ -56,25 +57,43 @@ bool sampling_meter<Threads>::choose(std::size_t bytes) noexcept {
     }
   }
   account& mine = here();
-  add(mine.handed_out, bytes);
   add(mine.allocations, 1);
-  std::uint64_t left = mine.left.load(std::memory_order_relaxed);
-  if (left == 0) left = gap(mine);
-  const bool chosen = charge(bytes) >= left;
-  mine.left.store(chosen ? gap(mine) : left - charge(bytes), std::memory_order_relaxed);
+  const std::uint64_t before = mine.left.load(std::memory_order_relaxed);
+  const std::uint64_t left = before == 0 ? gap(mine) : before;
+  const bool chosen = bytes >= left;
+  const std::uint64_t then = chosen ? gap(mine) : left - bytes;
+  const std::uint64_t version = mine.version.load(std::memory_order_relaxed);
+  mine.version.store(version + 1, std::memory_order_relaxed);
+  mine.drawn.store(mine.drawn.load(std::memory_order_relaxed) - before + bytes + then, std::memory_order_release);
+  mine.left.store(then, std::memory_order_release);
+  mine.version.store(version + 2, std::memory_order_release);
   return chosen;
+}
+
+// The two must be of one moment. In a child of fork(), an account of a thread that is not there may stay odd: what it says
+// then is wrong by one draw at most.
+template <threads Threads>
+std::size_t sampling_meter<Threads>::account::handed_out() const noexcept {
+  std::size_t sum = 0;
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    const std::uint64_t seen = version.load(std::memory_order_acquire);
+    const std::uint64_t all = drawn.load(std::memory_order_acquire);
+    sum = static_cast<std::size_t>(all - left.load(std::memory_order_acquire));
+    if (seen % 2 == 0 && version.load(std::memory_order_relaxed) == seen) break;
+  }
+  return sum;
 }
 
 template <threads Threads>
 bool sampling_meter<Threads>::choose_shared(std::size_t bytes) noexcept {
   account& all = accounts_[0];
-  all.handed_out.fetch_add(bytes, std::memory_order_relaxed);
+  all.drawn.fetch_add(bytes, std::memory_order_relaxed);
   all.allocations.fetch_add(1, std::memory_order_relaxed);
   std::uint64_t seen = shared_left_.load(std::memory_order_relaxed);
   for (;;) {
     const std::uint64_t left = seen == 0 ? gap(all) : seen;
-    const bool chosen = charge(bytes) >= left;
-    const std::uint64_t then = chosen ? gap(all) : left - charge(bytes);
+    const bool chosen = bytes >= left;
+    const std::uint64_t then = chosen ? gap(all) : left - bytes;
     if (shared_left_.compare_exchange_weak(seen, then, std::memory_order_relaxed)) return chosen;
   }
 }
@@ -83,7 +102,7 @@ bool sampling_meter<Threads>::choose_shared(std::size_t bytes) noexcept {
 template <threads Threads>
 void sampling_meter<Threads>::undo(std::size_t bytes) noexcept {
   account& mine = here();
-  mine.handed_out.fetch_sub(bytes, std::memory_order_relaxed);
+  mine.drawn.fetch_sub(bytes, std::memory_order_relaxed);
   mine.allocations.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -99,7 +118,7 @@ metered sampling_meter<Threads>::count() const noexcept {
   metered sum;
   const std::size_t used = used_.load(std::memory_order_relaxed);
   for (std::size_t i = 0; i < used; ++i) {
-    sum.handed_out += accounts_[i].handed_out.load(std::memory_order_relaxed);
+    sum.handed_out += accounts_[i].handed_out();
     sum.allocations += accounts_[i].allocations.load(std::memory_order_relaxed);
   }
   for (const account& a : accounts_) {

@@ -16,8 +16,8 @@ import :threads;
 ///
 /// From one chosen block to the next lies a number of bytes drawn from an exponential distribution of a given mean R: a
 /// block of S bytes is chosen with probability 1 - exp(-S/R), whatever came before it and however sizes follow one
-/// another. So what was chosen, each block counted as 1 / (1 - exp(-S/R)), is on average what there was. A block of no
-/// bytes counts as one of one byte.
+/// another. So what was chosen, each block counted as 1 / (1 - exp(-S/R)), is on average what there was; but for blocks of
+/// no bytes, which are never chosen.
 ///
 /// A thread counts in an account of its own (:thread_number), with plain loads and stores, and counts down in it to the
 /// next block. Threads beyond the numbers share an account, with atomic operations.
@@ -70,11 +70,9 @@ class sampling_meter {
   [[nodiscard]] inline bool passes(std::size_t bytes) noexcept {
     account& mine = here();
     const std::uint64_t left = mine.left.load(std::memory_order_relaxed);
-    const std::uint64_t charged = charge(bytes);
-    if (charged >= left) [[unlikely]]
+    if (bytes >= left) [[unlikely]]
       return false;
-    mine.left.store(left - charged, std::memory_order_relaxed);
-    add(mine.handed_out, bytes);
+    mine.left.store(left - bytes, std::memory_order_release);
     add(mine.allocations, 1);
     return true;
   }
@@ -106,18 +104,20 @@ class sampling_meter {
  private:
   // A line of its own, as nobody else writes to it.
   struct alignas(64) account {
-    std::atomic<std::uint64_t> left{0};  ///< bytes up to the next that brings its block in; 0: nothing was drawn yet
-    std::atomic<std::size_t> handed_out{0};
+    std::atomic<std::uint64_t> left{0};   ///< bytes up to the next that brings its block in; 0: nothing was drawn yet
+    std::atomic<std::uint64_t> drawn{0};  ///< bytes handed out, and those left: what is counted down counts them, too
     std::atomic<std::size_t> taken_back{0};
     std::atomic<std::size_t> allocations{0};
     std::atomic<std::size_t> deallocations{0};
     std::atomic<std::uint64_t> random{0};
+    std::atomic<std::uint64_t> version{0};  ///< odd while left and drawn are being changed together
+
+    [[nodiscard]] std::size_t handed_out() const noexcept;
   };
 
   static constexpr bool many = Threads == threads::any;
   static constexpr std::size_t count_of_accounts = many ? max_thread_number + 1 : 1;
 
-  [[nodiscard]] static inline std::uint64_t charge(std::size_t bytes) noexcept { return bytes + (bytes == 0 ? 1 : 0); }
   // One writer: a plain add that others may read.
   static inline void add(std::atomic<std::size_t>& counter, std::size_t n) noexcept {
     counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);

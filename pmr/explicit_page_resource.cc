@@ -103,6 +103,7 @@ void* explicit_page_resource::do_allocate(std::size_t bytes, std::size_t alignme
   }
   mapped_.fetch_add(got.run.bytes, std::memory_order_relaxed);
   ledger_.handed_out(bytes);
+  mem::add_root(got.run.base, got.run.bytes);
   return got.run.base;
 }
 
@@ -112,6 +113,7 @@ void explicit_page_resource::do_deallocate(void* p, std::size_t bytes, std::size
   ledger_.taken_back(bytes);
   mapped_.fetch_sub(run.bytes, std::memory_order_relaxed);
   pool_bytes_.fetch_sub(pooled, std::memory_order_relaxed);
+  mem::remove_root(run.base, run.bytes);
   if (mem::unmap_run(run).failed()) stranded_.fetch_add(run.bytes, std::memory_order_relaxed);
 }
 

@@ -192,6 +192,8 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
 
   [[nodiscard]] void* allocate_inspected(std::size_t bytes, std::size_t alignment);
   void deallocate_inspected(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  [[nodiscard]] bool resize_inspected(void* p, std::size_t bytes) noexcept;
+  [[nodiscard]] std::size_t more_for(std::size_t bytes) const noexcept;
   void give_back_due(std::size_t more_than) noexcept;
   [[nodiscard]] void* take_now(std::size_t bytes, std::size_t alignment) noexcept;
   [[nodiscard]] void* find(std::size_t n, std::size_t alignment, fragment_tag tag, bool& full) noexcept;
@@ -351,9 +353,11 @@ void fragment_resource<Upstream>::put(void* p, std::size_t bytes, std::size_t al
 template <class Upstream>
 void* fragment_resource<Upstream>::allocate_inspected(std::size_t bytes, std::size_t alignment) {
   std::size_t least = 0;
-  if (!mem::checked_round_up(std::max<std::size_t>(bytes, 1), options_.fragment_bytes, least)) least = bytes;
-  const bool is_full = bytes == least && bytes % options_.page_bytes != 0;
-  inspected_blocks::room room{.bytes = is_full ? least + options_.fragment_bytes : least, .alignment = alignment};
+  if (!mem::checked_round_up(std::max<std::size_t>(bytes, 1), options_.fragment_bytes, least) ||
+      least > mem::max_object || alignment > max_alignment) {
+    refuse(bytes, alignment, "no block can be so large or so aligned");
+  }
+  inspected_blocks::room room{.bytes = least + more_for(bytes), .alignment = alignment};
   mem::book_entry* const entry = inspected_.promise();
   if (entry == nullptr) refuse(bytes, alignment, "no memory for what is to be known of the block");
   room.start = take_now(room.bytes, alignment);
@@ -374,6 +378,24 @@ void* fragment_resource<Upstream>::allocate_inspected(std::size_t bytes, std::si
   }
   mem::hide(room.start, room.bytes);
   return inspected_.admit(entry, room, bytes, alignment);
+}
+
+// Bytes of the fragment more.
+template <class Upstream>
+std::size_t fragment_resource<Upstream>::more_for(std::size_t bytes) const noexcept {
+  const bool is_full = bytes != 0 && bytes % options_.fragment_bytes == 0 && bytes % options_.page_bytes != 0;
+  return is_full ? options_.fragment_bytes : 0;
+}
+
+template <class Upstream>
+bool fragment_resource<Upstream>::resize_inspected(void* p, std::size_t bytes) noexcept {
+  const std::size_t has = store_.find(p).fragments;
+  const std::size_t wanted = std::min(has, fragments_for(bytes + more_for(bytes)));
+  inspected_.resize(p, bytes, wanted * options_.fragment_bytes);
+  store_.shrink(p, wanted);
+  undraw(has - wanted);
+  ledger_.resized(has * options_.fragment_bytes, wanted * options_.fragment_bytes);
+  return true;
 }
 
 // Without asking anybody.
@@ -412,10 +434,7 @@ bool fragment_resource<Upstream>::try_resize(void* p, std::size_t old_bytes, std
   const std::size_t has = fragments_for(old_bytes);
   const std::size_t wanted = fragments_for(bytes);
   if (wanted > has) return false;
-  if (mem::inspected() && inspected_.bytes_at(p) != 0) {  // its room stays what it is
-    inspected_.resize(p, bytes);
-    return true;
-  }
+  if (mem::inspected() && inspected_.bytes_at(p) != 0) return resize_inspected(p, bytes);
   store_.shrink(p, wanted);
   undraw(has - wanted);
   ledger_.resized(old_bytes, bytes);

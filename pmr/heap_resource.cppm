@@ -491,7 +491,7 @@ std::size_t heap_resource<Upstream, Threads>::usable_size(void* p, std::size_t b
   const mem::lock held(lock_);
   const std::size_t all = heap_.take_slack(p);
   ledger_.resized(bytes, all);
-  if (mem::inspected()) inspected_.resize(p, all);
+  if (mem::inspected()) inspected_.resize(p, all, all);
   return all;
 }
 
@@ -501,7 +501,7 @@ bool heap_resource<Upstream, Threads>::try_resize(void* p, std::size_t old_bytes
   const mem::lock held(lock_);
   if (damage_ != nullptr || !inspected_.is_live(p) || !heap_.resize(p, bytes)) return false;
   ledger_.resized(old_bytes, bytes);
-  if (mem::inspected()) inspected_.resize(p, bytes);
+  if (mem::inspected()) inspected_.resize(p, bytes, bytes);
   return true;
 }
 
@@ -513,7 +513,7 @@ std::size_t heap_resource<Upstream, Threads>::try_expand(void* p, std::size_t ol
   const std::size_t bytes = std::min(most, heap_.room_at(p));
   if (damage_ != nullptr || bytes < least || !heap_.resize(p, bytes)) return old_bytes;
   ledger_.resized(old_bytes, bytes);
-  if (mem::inspected()) inspected_.resize(p, bytes);
+  if (mem::inspected()) inspected_.resize(p, bytes, bytes);
   return bytes;
 }
 
@@ -625,7 +625,7 @@ template <class Upstream, threads Threads>
 void* heap_resource<Upstream, Threads>::obtain_inspected(const request& r) {
   mem::book_entry* const entry = inspected_.promise();
   if (entry == nullptr) fail(r, "no memory for what is to be known of the block");
-  inspected_blocks::room room{.bytes = r.bytes, .exact = true};
+  inspected_blocks::room room{.bytes = r.bytes};
   try {
     room.start = find_room(r);
   } catch (...) {

@@ -23,7 +23,6 @@ namespace strata::pmr {
 namespace {
 
 constexpr std::size_t front_bytes = 16;   ///< hidden in front of a block, at least
-constexpr std::uint8_t is_its_room = 1;   ///< noted of a block whose room has no bytes but its own
 constexpr std::size_t rear_bytes = 8;     ///< hidden behind it, at least
 constexpr std::size_t remembered = 4096;  ///< blocks that are gone, of which a second deallocation is known as such
 
@@ -52,7 +51,10 @@ class inspected_blocks::book {
   book(const book&) = delete;
   book& operator=(const book&) = delete;
 
-  mem::mutex lock;
+  // Taken after every lock of a layer, which may be held when this is called, and before nothing.
+  static constexpr int rank = -1000;
+
+  mem::mutex lock{rank};
   mem::block_book blocks ABSL_GUARDED_BY(lock){0, SIZE_MAX, remembered};
   ledger figures ABSL_GUARDED_BY(lock);
   std::size_t rooms ABSL_GUARDED_BY(lock) = 0;       ///< bytes, of blocks live and held
@@ -114,8 +116,7 @@ class inspected_list {
  private:
   inspected_list() noexcept = default;
 
-  static constexpr int rank = 500;  // taken before the locks of those in the list
-  mem::mutex lock_{rank};
+  mem::mutex lock_{book::rank + 1};  // taken before the locks of those in the list
   book* first_ ABSL_GUARDED_BY(lock_) = nullptr;
 };
 
@@ -157,7 +158,6 @@ void* inspected_blocks::admit(mem::book_entry* entry, const room& in, std::size_
   entry->front = in.front;
   entry->whole = in.bytes;
   entry->alignment = alignment;
-  entry->marks = in.bytes == bytes && in.exact ? is_its_room : 0;
   if (in.front != 0) mem::hide(in.start, in.bytes);
   mem::show(block, bytes);
   const mem::lock held(book_->lock);
@@ -221,7 +221,7 @@ misuse inspected_blocks::told(const finding& wrong, const void* p, std::size_t b
           .detail = wrong.kind == misuse_kind::elsewhere ? wrong.other.data() : nullptr};
 }
 
-void inspected_blocks::resize(const void* p, std::size_t bytes) noexcept {
+void inspected_blocks::resize(const void* p, std::size_t bytes, std::size_t room_bytes) noexcept {
   const mem::lock held(book_->lock);
   mem::book_entry* const e = book_->blocks.find(mem::address(p));
   if (e == nullptr) return;
@@ -232,10 +232,8 @@ void inspected_blocks::resize(const void* p, std::size_t bytes) noexcept {
     mem::show(mem::at<std::byte>(p, static_cast<std::ptrdiff_t>(old)), bytes - old);
   }
   e->bytes = bytes;
-  if (e->marks == is_its_room) {
-    book_->rooms += bytes - e->whole;
-    e->whole = bytes;
-  }
+  book_->rooms += room_bytes - e->whole;
+  e->whole = room_bytes;
   book_->figures.resized(old, bytes);
 }
 
@@ -303,6 +301,15 @@ std::size_t inspected_blocks::waiting() const noexcept {
   if (book_ == nullptr) return 0;
   const mem::lock held(book_->lock);
   return book_->held_blocks;
+}
+
+inspected_blocks::known inspected_blocks::look_up(const void* p) const noexcept {
+  if (book_ == nullptr) return {};
+  const mem::lock held(book_->lock);
+  const mem::book_entry* const e = book_->blocks.find(mem::address(p));
+  if (e == nullptr) return {};
+  return {
+      .start = start_of(e), .bytes = e->bytes, .alignment = e->alignment, .live = e->state == mem::book_state::live};
 }
 
 statistics inspected_blocks::over(const statistics& of_rooms) const noexcept {

@@ -44,7 +44,6 @@ class inspected_blocks {
     std::size_t bytes = 0;
     std::size_t alignment = 1;
     std::size_t front = 0;  ///< bytes in front of the block
-    bool exact = false;     ///< has no bytes but the block's, and changes its size with it
   };
   /// The room for a block with hidden bytes in front of it and behind, its start not known yet. False when no machine has so
   /// much.
@@ -76,9 +75,18 @@ class inspected_blocks {
   /// Blocks that wait. Who empties the queue looks first how long it is: giving a room back may make others come.
   [[nodiscard]] std::size_t waiting() const noexcept;
 
+  /// What is known of the block that starts at `p`, live or not; a null start: nothing.
+  struct known {
+    void* start = nullptr;  ///< of its room
+    std::size_t bytes = 0;
+    std::size_t alignment = 1;
+    bool live = false;
+  };
+  [[nodiscard]] known look_up(const void* p) const noexcept;
+
   // --- a block stays, and changes. Pre: live, and its room has no front
-  /// It has so many bytes from now on; where its room had no more than it, so has its room.
-  void resize(const void* p, std::size_t bytes) noexcept;
+  /// It has so many bytes from now on, and its room so many.
+  void resize(const void* p, std::size_t bytes, std::size_t room_bytes) noexcept;
   /// It lies elsewhere, as it is.
   void move(const void* from, void* to) noexcept;
 

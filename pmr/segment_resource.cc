@@ -160,6 +160,7 @@ void* segment_resource::do_allocate(std::size_t bytes, std::size_t alignment) {
   if (made.locked) without_large_pages_.note(made.error);
   mapped_.fetch_add(made.bytes, std::memory_order_relaxed);
   ledger_.handed_out(bytes);
+  mem::add_root(made.payload, made.bytes);
   return made.payload;
 }
 
@@ -181,6 +182,7 @@ void segment_resource::do_deallocate(void* p, std::size_t bytes, std::size_t ali
   const record known = unpack(word);
   ledger_.taken_back(bytes);
   mapped_.fetch_sub(size, std::memory_order_relaxed);
+  mem::remove_root(p, size);
   forget_outside(known);
   // What a child does not have it cannot give back: something else may be mapped there by now.
   const bool absent = !options_.in_children && known.generation != locks_.generation();

@@ -50,6 +50,8 @@ import strata.mem;
 /// Composes       above keepers, outermost but for what counts or watches. Not over memory that is locked: its blocks
 ///                would not be, and what is locked cannot be guarded. Not under another keeper, which would hide its blocks
 ///
+/// An inspector (AddressSanitizer, memcheck) sees to the rest: of a block's pages all but the block is hidden.
+///
 /// A system call that is handed a dangling pointer answers EFAULT; nothing is reported. Sanitizers do not see that
 /// two addresses are one storage. What a core dump or /proc counts by mapping counts shared pages many times.
 export namespace strata::pmr {

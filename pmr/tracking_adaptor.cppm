@@ -37,7 +37,7 @@ concept quick = requires(Upstream& upstream, std::size_t n) {
 /// Owns           what is known of blocks and call stacks, in memory from the OS
 /// Thread safety  as upstream. No lock is held while upstream, a sink or a handler is called, or a profile is written
 /// Alignment      what upstream honours
-/// Size           any; zero counts as a block
+/// Size           any; blocks of no bytes are counted, but in no sample
 /// Complexity     a sample: a few instructions a call, without a lock, an atomic read-modify-write or anything shared;
 ///                for one block in `sample_bytes` a lock, O(1) and a stack. Every block: that with each
 /// Overhead       0 bytes a block; apart from it some 250 bytes a block that is known, 16 KiB of counts in this object,

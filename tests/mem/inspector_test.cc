@@ -6,9 +6,13 @@
 #include <cstddef>
 #include <cstdlib>
 #include <numeric>
-#include <vector>
+#include <thread>
 
 #include "tests/support/sanitizer.h"
+
+#if STRATA_TEST_HAS(address_sanitizer)
+#include <sanitizer/lsan_interface.h>
+#endif
 
 import strata.mem;
 
@@ -60,6 +64,25 @@ TEST(Inspector, HiddenBytesKeepWhatTheyHold) {
   for (unsigned i = 1; i < 32; ++i) EXPECT_EQ(r.bytes[i], i) << i;
   for (unsigned i = 32; i < 56; ++i) EXPECT_EQ(r.bytes[i], i + 9) << i;
 }
+
+#if STRATA_TEST_HAS(address_sanitizer)
+[[gnu::noinline]] void point_to_a_new_block(void* from) { *static_cast<char**>(from) = new char[5000]; }
+
+TEST(Inspector, WhatARootPointsToIsNotLost) {
+  const page_run_result pages = map_run(4096, 4096, {});
+  ASSERT_NE(pages.run.base, nullptr);
+  std::thread([&] { point_to_a_new_block(pages.run.base); }).join();  // on a stack that is gone
+  add_root(pages.run.base, pages.run.bytes);
+  EXPECT_EQ(__lsan_do_recoverable_leak_check(), 0);
+  remove_root(pages.run.base, pages.run.bytes);
+  EXPECT_EQ(__lsan_do_recoverable_leak_check(), 1) << "nothing but those pages points to it";
+  add_root(pages.run.base, pages.run.bytes);
+  EXPECT_EQ(__lsan_do_recoverable_leak_check(), 0);
+  delete[] *static_cast<char**>(pages.run.base);
+  remove_root(pages.run.base, pages.run.bytes);
+  EXPECT_FALSE(unmap_run(pages.run).failed());
+}
+#endif
 
 TEST(Inspector, LooksMayBeNested) {
   const look outer;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: what is chosen, weighed, is without bias what there was, in blocks and in bytes, for sizes far below and far
 // above the mean, mixed and in any order (within three standard errors over many seeds, which are printed); gaps are
-// exponential; counts are exact, for threads with and without a number; a seed chooses the same again; what came to
-// nothing and what was released is counted out.
+// exponential; blocks of no bytes are counted alone; counts are exact, at every moment, for threads with and without a
+// number; a seed chooses the same again; what came to nothing and what was released is counted out.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -90,7 +90,39 @@ TEST(SamplingMeter, HasNoBiasForAPattern) {
   expect_no_bias("pattern", sizes, 10'048);
 }
 
-TEST(SamplingMeter, HasNoBiasForBlocksOfNoBytes) { expect_no_bias("none", std::vector<std::size_t>(20'000, 0), 512); }
+TEST(SamplingMeter, NeverChoosesABlockOfNoBytes) {
+  const auto meter = std::make_unique<sampling_meter<threads::one>>(2, 1);
+  for (int i = 0; i < 1000; ++i) ASSERT_FALSE(!meter->passes(0) && meter->choose(0));
+  EXPECT_EQ(meter->count().allocations, 1000U);
+  EXPECT_EQ(meter->count().handed_out, 0U);
+}
+
+// The counts are one with the countdown: read at any moment, they are what was counted, or a block less.
+TEST(SamplingMeter, CountsWhatWasCountedAtEveryMoment) {
+  constexpr std::size_t bytes = 10;
+  constexpr std::size_t blocks = 200'000;
+  const auto meter = std::make_unique<sampling_meter<threads::any>>(50, 9);
+  std::atomic<std::size_t> begun{0};
+  std::atomic<std::size_t> counted{0};
+  std::thread writer([&] {
+    for (std::size_t i = 0; i < blocks; ++i) {
+      begun.store((i + 1) * bytes, std::memory_order_release);
+      if (!meter->passes(bytes)) static_cast<void>(meter->choose(bytes));
+      counted.store((i + 1) * bytes, std::memory_order_release);
+    }
+  });
+  while (counted.load(std::memory_order_acquire) < blocks * bytes) {
+    const std::size_t least = counted.load(std::memory_order_acquire);
+    const std::size_t seen = meter->count().handed_out;
+    const std::size_t most = begun.load(std::memory_order_acquire);
+    if (seen < least || seen > most) {
+      ADD_FAILURE() << seen << " is not between " << least << " and " << most;
+      break;
+    }
+  }
+  writer.join();
+  EXPECT_EQ(meter->count().handed_out, blocks * bytes);
+}
 
 TEST(SamplingMeter, GapsAreExponential) {
   constexpr std::uint64_t seed = 99;

@@ -26,10 +26,11 @@ FILL_STATUS = 3
 
 
 def _touch(kind):
-    """A report of a read or write of the very byte, by AddressSanitizer, memcheck, or the machine through AddressSanitizer."""
+    """A report of a read or write of the very byte, by AddressSanitizer or memcheck, or by the machine through them."""
     return [rf"=+\n==\d+==ERROR: AddressSanitizer: (?:use-after-poison|heap-use-after-free|heap-buffer-overflow) on address TOUCHED .*\n{kind.upper()} of size",
             rf"AddressSanitizer:DEADLYSIGNAL\n=+\n==\d+==ERROR: AddressSanitizer: (?:SEGV|BUS) on unknown address TOUCHED .*\n==\d+==The signal is caused by a {kind.upper()} ",
-            rf"Invalid {kind} of size \d\n(?:   .*\n)* *Address TOUCHED is "]
+            rf"Invalid {kind} of size \d\n(?:   .*\n)* *Address TOUCHED is ",
+            r"Process terminating with default action of signal 11 \(SIGSEGV\)\n (?:Access not within|Bad permissions for) mapped region at address TOUCHED\n"]
 
 
 _OF_NO_BLOCK = [r"strata: .*: a pointer comes back that is of no block",
@@ -55,7 +56,7 @@ FITTING = {
     "wrong size": [r"strata: .*another size (?:or alignment )?than it", r"strata: .*: deallocated a block with more bytes than it has",
                    r"=+\n==\d+==ERROR: AddressSanitizer: new-delete-type-mismatch"],
     "wrong alignment": [r"strata: .*another (?:size or )?alignment than it"],
-    "foreign resource": [r"strata: .*: a block comes back that is of another memory: one\b"],
+    "foreign resource": [r"strata: .*: a block comes back that is of another memory: (?:one|pooled)\b"],
     "interior pointer": [r"strata: .*: a pointer comes back that lies inside a block", r"strata: .*: deallocated a pointer into a block, not its start",
                          r"strata: .*, but not the start of a slot", r"strata: .*: an address inside a block",
                          r"=+\n==\d+==ERROR: AddressSanitizer: attempting free on address which was not malloc",
@@ -113,7 +114,7 @@ def judge(mode, misuse, cell):
     fitting = FITTING[misuse] + (FITTING_PLAIN.get(misuse, []) if mode == PLAIN else [])
     if touched:
         fitting = [f.replace("TOUCHED", "0x0*" + touched.group(1)) for f in fitting]
-    fits = re.compile("|".join(fitting))
+    fits = re.compile("|".join(fitting), re.IGNORECASE)
     reports = [report for report in (said, cell.log.lstrip("\n")) if report]
     if cell.end != "exit 0" and reports and all(fits.match(report) for report in reports):
         return SEEN
