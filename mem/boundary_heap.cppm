@@ -2,6 +2,7 @@
 module;
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "absl/functional/function_ref.h"
 
@@ -33,6 +34,9 @@ import :placed_block;
 /// allocates or locks; one thread at a time. Over-aligned blocks are cut out of a free block: what lies in front of them
 /// stays free.
 export namespace strata::mem {
+
+// A heap's words may lie in hidden memory (:inspector), where none but the heap looks.
+#pragma clang attribute push(__attribute__((no_sanitize("address"))), apply_to = function)
 
 enum class heap_fault : std::uint8_t {
   none,
@@ -195,8 +199,14 @@ class boundary_heap {
   /// is the caller's.
   region* clear() noexcept;
 
+  /// Hands the memory behind free blocks back to the OS; they stay the heap's. O(blocks).
+  void discard_free() noexcept;
+
   /// A region without used blocks, the one emptied last, or null. The others follow by region::next.
   [[nodiscard]] inline region* empty_region() const noexcept { return empty_; }
+
+  /// The least heap_counters::empty since the last call.
+  [[nodiscard]] inline std::size_t take_low_empty() noexcept { return std::exchange(low_empty_, counters_.empty); }
 
   [[nodiscard]] inline heap_counters counters() const noexcept {
     heap_counters all = counters_;
@@ -279,9 +289,12 @@ class boundary_heap {
   std::size_t extent_ = 0;      ///< bytes from there to the end of the highest; 0 without regions
   block* cursor_ = nullptr;     ///< where a compaction that is under way goes on, or an end; null when there is none
   std::size_t movable_blocks_ = 0;  ///< used ones that may be moved
+  std::size_t low_empty_ = 0;       ///< least of counters_.empty since somebody asked
   bool loosened_ = false;           ///< a block became free since the last compaction began
   heap_counters counters_;          ///< kept and kept_blocks are not counted here: they follow
   free_index index_;
 };
+
+#pragma clang attribute pop
 
 }  // namespace strata::mem

@@ -3,11 +3,13 @@ module;
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 module strata.mem:cached_slabs.impl;
 
 import :cache_registry;
 import :cached_slabs;
+import :inspector;
 import :schedule;
 import :size_class;
 import :slab;
@@ -28,10 +30,11 @@ void note(refused_slot& first, const refused_slot& also) noexcept {
 
 }  // namespace
 
-// A checked store has to see every block: its caches are hidden, so that every call comes to refill() or flush().
+// A checked store has to see every block, and so has an inspector: then caches are hidden, and every call comes to
+// refill() or flush().
 template <threads Threads>
 cached_slabs<Threads>::cached_slabs(slab_plan slabs, cache_plan caches) noexcept
-    : plan_(caches), store_(slabs), owner_(&thread_ends, this, slabs.checked) {}
+    : plan_(caches), decay_(slabs.decay), store_(slabs), owner_(&thread_ends, this, slabs.checked || inspected()) {}
 
 template <threads Threads>
 cached_slabs<Threads>::~cached_slabs() = default;
@@ -94,6 +97,31 @@ refused_slot cached_slabs<Threads>::trim() noexcept {
 }
 
 template <threads Threads>
+refused_slot cached_slabs<Threads>::flush_mine() noexcept {
+  refused_slot refused;
+  thread_cache* const cache = owner_.found();
+  for (std::size_t c = 0; cache != nullptr && c < size_class::count; ++c) {
+    const std::size_t count = cache->size(c);
+    note(refused, store_.put_unused(c, cache->bottom(c), count));
+    cache->drop_oldest(c, count);
+  }
+  return refused;
+}
+
+// What an idle cache held was of no use all the while: it stays in no depot.
+template <threads Threads>
+typename slab_store<Threads>::unused cached_slabs<Threads>::let_go_of_mine(std::uint64_t now) noexcept {
+  typename slab_store<Threads>::unused result;
+  thread_cache* const cache = owner_.found();
+  if (cache == nullptr || !cache->is_idle(decay_, now)) return result;
+  const std::size_t before = store_.empty_bytes();
+  result.refused = flush_mine();
+  const std::size_t after = store_.empty_bytes();
+  result.span_bytes = after - std::min(before, after);
+  return result;
+}
+
+template <threads Threads>
 span* cached_slabs<Threads>::clear() noexcept {
   for (const thread_cache* cache = owner_.detach_all(); cache != nullptr; cache = cache->next) keep_counters_of(*cache);
   // What was live is void.
@@ -122,8 +150,7 @@ void cached_slabs<Threads>::thread_ends(void* slabs, thread_cache* cache) noexce
     self->untold_.store(refused.fault, std::memory_order_release);
   }
   self->keep_counters_of(*cache);
-  void* slot = cache;
-  self->store_.put(cache_class(), &slot, 1);
+  self->put_cache(cache);
 }
 
 template <threads Threads>
@@ -138,11 +165,20 @@ template <threads Threads>
 thread_cache* cached_slabs<Threads>::make_cache() noexcept {
   void* slot = nullptr;
   if (!owner_.has_number() || store_.take(cache_class(), &slot, 1) == 0) return nullptr;
+  if (inspected()) show(slot, size_class::bytes(cache_class()));
   thread_cache* const cache = thread_cache::format(slot);
   reached(moment::cache_made);
   if (owner_.adopt(cache)) return cache;
-  store_.put(cache_class(), &slot, 1);
+  put_cache(cache);
   return nullptr;
+}
+
+// Gives the slot back that a cache lies in.
+template <threads Threads>
+void cached_slabs<Threads>::put_cache(thread_cache* cache) noexcept {
+  void* slot = cache;
+  if (inspected()) hide(slot, size_class::bytes(cache_class()));
+  store_.put(cache_class(), &slot, 1);
 }
 
 // What the magazine of class `c`, wanting that limit, may have. Where the plan leaves no more, other classes in turn

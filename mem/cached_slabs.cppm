@@ -2,11 +2,13 @@
 module;
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 export module strata.mem:cached_slabs;
 
 import :cache_registry;
+import :decay;
 import :size_class;
 import :slab;
 import :slab_store;
@@ -23,7 +25,8 @@ import :threads;
 /// the one that allocated them travel the same way, in batches.
 ///
 /// A thread's cache lies in a slot of the store. A thread that can have none (out of numbers, or in its very last
-/// breath) works on the store directly. Over a checked store every call takes the slow way. Nothing throws or
+/// breath) works on the store directly. Over a checked store, and under an inspector, every call
+/// takes the slow way. Nothing throws or
 /// allocates.
 export namespace strata::mem {
 
@@ -75,6 +78,12 @@ class cached_slabs {
   /// also when a thread that ended gave its magazines back.
   refused_slot trim() noexcept;
 
+  /// Gives all the calling thread's magazines hold back to their slabs. Returns what was refused.
+  refused_slot flush_mine() noexcept;
+
+  /// The same, if the thread has not used them for the plan's decay, at `now`. As slab_store::let_go(), which is for the rest.
+  typename slab_store<Threads>::unused let_go_of_mine(std::uint64_t now) noexcept;
+
   /// Forgets everything and returns the spans, linked by span::next. Pre: no other call is under way.
   span* clear() noexcept;
 
@@ -92,6 +101,7 @@ class cached_slabs {
  private:
   static void thread_ends(void* slabs, thread_cache* cache) noexcept;
   [[nodiscard]] thread_cache* make_cache() noexcept;
+  void put_cache(thread_cache* cache) noexcept;
   void keep_counters_of(const thread_cache& cache) noexcept;
   [[nodiscard]] std::size_t affordable(thread_cache& cache, std::size_t c, std::size_t wanted,
                                        refused_slot& refused) noexcept;
@@ -100,6 +110,7 @@ class cached_slabs {
   refused_slot empty(thread_cache& cache) noexcept;
 
   const cache_plan plan_;
+  const decay_period decay_;
   slab_store<Threads> store_;
   std::conditional_t<Threads == threads::any, cache_owner, sole_cache> owner_;
   // Of threads that ended or have no cache, as in thread_cache.

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 
 module strata.mem:large_blocks.impl;
 
 import :bytes;
+import :decay;
 import :large_blocks;
 import :list;
 import :mutex;
@@ -23,6 +27,7 @@ void* large_blocks<Threads>::reuse(std::size_t bytes, std::size_t alignment) noe
     unlink(kept_, b);
     --count_;
     bytes_.kept -= bytes;
+    low_ = std::min(low_, bytes_.kept);
     link_front(live_, b);
     bytes_.live += bytes;
     return b->base;
@@ -56,13 +61,34 @@ void large_blocks<Threads>::keep(void* base, std::size_t bytes) noexcept {
 template <threads Threads>
 large_block* large_blocks<Threads>::evict(std::size_t limit) noexcept {
   const lock held(lock_);
+  if (oldest_ == nullptr || (bytes_.kept <= limit && count_ <= places)) return nullptr;
+  return evict_oldest();
+}
+
+template <threads Threads>
+large_block* large_blocks<Threads>::evict_unused(std::size_t& bytes) noexcept {
+  const lock held(lock_);
+  if (oldest_ == nullptr || oldest_->bytes > bytes) return nullptr;
+  bytes -= oldest_->bytes;
+  return evict_oldest();
+}
+
+template <threads Threads>
+large_block* large_blocks<Threads>::evict_oldest() noexcept {
   large_block* const b = oldest_;
-  if (b == nullptr || (bytes_.kept <= limit && count_ <= places)) return nullptr;
   oldest_ = b->prev;
   unlink(kept_, b);
   --count_;
   bytes_.kept -= b->bytes;
+  low_ = std::min(low_, bytes_.kept);
+  decay_.gave(b->bytes);
   return b;
+}
+
+template <threads Threads>
+std::size_t large_blocks<Threads>::look(std::uint64_t now) noexcept {
+  const lock held(lock_);
+  return decay_.look(now, std::exchange(low_, bytes_.kept), bytes_.kept);
 }
 
 template <threads Threads>
@@ -74,7 +100,7 @@ large_block* large_blocks<Threads>::clear() noexcept {
     link_front(all, b);
   }
   kept_ = oldest_ = nullptr;
-  count_ = 0;
+  count_ = low_ = 0;
   bytes_ = {};
   return all;
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <cstddef>
+#include <cstdint>
 
 #include "absl/base/thread_annotations.h"
 
 export module strata.mem:large_blocks;
 
 import :bytes;
+import :decay;
 import :mutex;
 import :threads;
 
@@ -32,6 +34,8 @@ class large_blocks {
  public:
   static constexpr std::size_t quantum = 4096;
 
+  explicit large_blocks(decay_period period = decay_period(no_decay)) noexcept : decay_(period) {}
+
   /// Blocks kept at most, and looked at when one is wanted.
   static constexpr std::size_t places = 16;
 
@@ -55,6 +59,11 @@ class large_blocks {
   /// null.
   [[nodiscard]] large_block* evict(std::size_t limit) noexcept;
 
+  /// Bytes of kept blocks that were not used for the decay, at `now`: evict_unused() as long as there are some.
+  [[nodiscard]] std::size_t look(std::uint64_t now) noexcept;
+  /// Forgets the block kept longest, if it has at most `bytes`, which then are less by so many, and returns it, or null.
+  [[nodiscard]] large_block* evict_unused(std::size_t& bytes) noexcept;
+
   /// Forgets all blocks, live and kept, and returns them, linked by next.
   [[nodiscard]] large_block* clear() noexcept;
 
@@ -69,12 +78,16 @@ class large_blocks {
     return at<large_block>(base, static_cast<std::ptrdiff_t>(bytes - sizeof(large_block)));
   }
 
-  mutable mutex_for<Threads> lock_;
+  [[nodiscard]] large_block* evict_oldest() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+
+  mutable mutex_for<Threads> lock_{"of large blocks"};
   large_block* live_ ABSL_GUARDED_BY(lock_) = nullptr;
   large_block* kept_ ABSL_GUARDED_BY(lock_) = nullptr;    ///< newest first
   large_block* oldest_ ABSL_GUARDED_BY(lock_) = nullptr;  ///< last of kept_
   std::size_t count_ ABSL_GUARDED_BY(lock_) = 0;          ///< of kept_
   figures bytes_ ABSL_GUARDED_BY(lock_);
+  std::size_t low_ ABSL_GUARDED_BY(lock_) = 0;  ///< least of bytes_.kept since the last look
+  decay decay_ ABSL_GUARDED_BY(lock_);
 };
 
 }  // namespace strata::mem

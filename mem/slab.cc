@@ -8,6 +8,7 @@ module;
 module strata.mem:slab.impl;
 
 import :bytes;
+import :discard;
 import :size_class;
 import :slab;
 
@@ -114,6 +115,16 @@ slab* span::make_slab(std::size_t c, std::size_t units) noexcept {
 void* span::set_aside(std::size_t units) noexcept {
   const std::size_t unit = take_units(units);
   return unit == 0 ? nullptr : at<void>(this, static_cast<std::ptrdiff_t>(unit * unit_bytes));
+}
+
+void span::discard_free_units() noexcept {
+  const auto is_free = [this](std::size_t u) { return (free_units[u / 64] >> (u % 64) & 1) != 0; };
+  for (std::size_t u = head_units; u < units_per_span;) {
+    std::size_t end = u;
+    while (end < units_per_span && is_free(end)) ++end;
+    if (end != u) discard(at<std::byte>(this, static_cast<std::ptrdiff_t>(u * unit_bytes)), (end - u) * unit_bytes);
+    u = end + 1;
+  }
 }
 
 void span::unmake_slab(slab* s) noexcept {

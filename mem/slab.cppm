@@ -149,6 +149,9 @@ struct span {
   /// Pre: all slots are free.
   void unmake_slab(slab* s) noexcept;
 
+  /// Hands the memory of free units back to the OS; they stay the span's.
+  void discard_free_units() noexcept;
+
   [[nodiscard]] inline bool is_empty() const noexcept { return free_units == all_free; }
   [[nodiscard]] inline bool is_full() const noexcept { return free_units == unit_bits{}; }
 

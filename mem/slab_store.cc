@@ -13,7 +13,9 @@ module;
 module strata.mem:slab_store.impl;
 
 import :bytes;
+import :decay;
 import :depot;
+import :inspector;
 import :list;
 import :mutex;
 import :schedule;
@@ -32,6 +34,10 @@ namespace {
 // Spans looked at for four units in a row before an empty one is taken: keeps the cost constant.
 constexpr int probes = 8;
 
+// What is not heads: hidden from the day a span comes to the day it goes, but for blocks and what is used here.
+constexpr std::size_t unit_space = span_bytes - span::head_units * unit_bytes;
+void* units_of(span* s) noexcept { return at<void>(s, static_cast<std::ptrdiff_t>(span_bytes - unit_space)); }
+
 const char* check_slab(const slab& s) noexcept {
   std::uint32_t set = 0;
   for (std::size_t w = 0; w < (s.slots + 63) / 64; ++w) {
@@ -47,7 +53,10 @@ const char* check_slab(const slab& s) noexcept {
 // program.
 template <threads Threads>
 slab_store<Threads>::slab_store(slab_plan plan) noexcept
-    : plan_(plan), around_fork_(0, {.prepare = lock_classes, .parent = unlock_classes, .child = unlock_classes}, this) {
+    : plan_(plan),
+      depots_decay_(plan.decay),
+      spans_decay_(plan.decay),
+      around_fork_(0, {.prepare = lock_classes, .parent = unlock_classes, .child = unlock_classes}, this) {
   if constexpr (Threads == threads::any) (void)platform::at_fork(around_fork_);
 }
 
@@ -77,6 +86,8 @@ std::size_t slab_store<Threads>::take(std::size_t c, void** out, std::size_t wan
     if (store.depot.count() != 0) {
       got = store.depot.take(out, wanted);
       in_depots_.subtract(got * size_class::bytes(c));
+      low_depots_.lower(in_depots_.get());
+      store.low = std::min(store.low, store.depot.count());
       surplus = store.depot.remove_empty(1);
     }
     if (got < wanted) got += take_from_slabs(store, c, out + got, wanted - got);
@@ -100,6 +111,7 @@ std::size_t slab_store<Threads>::take_from_slabs(class_store& store, std::size_t
     got += store.current->take(out + got, wanted - got);
   }
   store.taken += got;
+  store.touched = true;
   return got;
 }
 
@@ -169,6 +181,17 @@ refused_slot slab_store<Threads>::put_into_slabs(class_store& store, std::size_t
 }
 
 template <threads Threads>
+refused_slot slab_store<Threads>::put_unused(std::size_t c, void* const* slots, std::size_t count) noexcept {
+  if (count == 0) return {};
+  class_store& store = classes_[c];
+  const mem::lock held(store.lock);
+  const bool touched = store.touched;
+  const refused_slot refused = put_into_slabs(store, c, slots, count);
+  store.touched = touched;
+  return refused;
+}
+
+template <threads Threads>
 bool slab_store<Threads>::depot_has_room(const class_store& store, std::size_t c, std::size_t count) const noexcept {
   const std::size_t bytes = size_class::bytes(c);
   return (store.depot.count() + count) * bytes <= class_depot_bytes &&
@@ -181,11 +204,14 @@ void* slab_store<Threads>::take_piece() noexcept {
   void* piece = nullptr;
   class_store& store = classes_[c];
   const mem::lock held(store.lock);
-  return take_from_slabs(store, c, &piece, 1) == 1 ? piece : nullptr;
+  if (take_from_slabs(store, c, &piece, 1) != 1) return nullptr;
+  if (inspected()) show_as_is(piece, depot::piece_bytes);
+  return piece;
 }
 
 template <threads Threads>
 void slab_store<Threads>::put_piece(void* piece) noexcept {
+  if (inspected()) hide(piece, depot::piece_bytes);
   put(size_class::of(depot::piece_bytes), &piece, 1);
 }
 
@@ -224,11 +250,16 @@ template <threads Threads>
 void slab_store<Threads>::add_span(void* memory) noexcept {
   span* const added = span::format(memory);
   if (plan_.checked) added->out = {};
+  if (inspected()) hide(units_of(added), unit_space);
   const mem::lock held(span_lock_);
   ++spans_;
   if (plan_.checked) {
     // The units set aside are no slab and never free: this span stays until clear().
-    if (const std::size_t wanted = table_.wanted(); wanted != 0) table_.grow(added->set_aside(wanted / unit_bytes));
+    if (const std::size_t wanted = table_.wanted(); wanted != 0) {
+      void* const aside = added->set_aside(wanted / unit_bytes);
+      if (inspected()) show_as_is(aside, wanted);
+      table_.grow(aside);
+    }
     table_.add(address(added));
   }
   if (added->is_empty()) empty_spans_.add(1);
@@ -243,20 +274,34 @@ void* slab_store<Threads>::remove_empty_span(std::size_t keep) noexcept {
   unlink(empty_, removed);
   --spans_;
   empty_spans_.subtract(1);
+  low_empty_ = std::min(low_empty_, empty_bytes());
+  spans_decay_.gave(span_bytes);
   if (plan_.checked) table_.remove(address(removed));
+  if (inspected()) show(units_of(removed), unit_space);
   return removed;
 }
 
 template <threads Threads>
 refused_slot slab_store<Threads>::empty_depot(class_store& store, std::size_t c) noexcept {
-  refused_slot first;
   const mem::lock held(store.lock);
+  return move_from_depot(store, c, store.depot.count());
+}
+
+// Slots are all alike: which of them go does not matter, but how many.
+template <threads Threads>
+refused_slot slab_store<Threads>::move_from_depot(class_store& store, std::size_t c, std::size_t count) noexcept {
+  refused_slot first;
   std::array<void*, depot::piece_slots> batch;
-  while (const std::size_t count = store.depot.take(batch.data(), batch.size())) {
-    in_depots_.subtract(count * size_class::bytes(c));
-    const refused_slot refused = put_into_slabs(store, c, batch.data(), count);
+  while (count != 0) {
+    const std::size_t got = store.depot.take(batch.data(), std::min(count, batch.size()));
+    if (got == 0) break;
+    count -= got;
+    in_depots_.subtract(got * size_class::bytes(c));
+    const refused_slot refused = put_into_slabs(store, c, batch.data(), got);
     if (first.slot == nullptr) first = refused;
   }
+  store.low = std::min(store.low, store.depot.count());
+  low_depots_.lower(in_depots_.get());
   return first;
 }
 
@@ -276,17 +321,75 @@ refused_slot slab_store<Threads>::drop_empty_slabs() noexcept {
   }
   for (class_store& store : classes_) {
     const mem::lock held(store.lock);
-    if (slab* const s = store.current; s != nullptr && s->free == s->slots) {
-      store.current = nullptr;
-      unmake(store, s);
-    }
-    for (slab* s = store.shelves.back(); s != nullptr;) {
-      slab* const next = s->next;
-      if (s->free == s->slots) unmake(store, s);
-      s = next;
+    drop_slabs_of(store);
+  }
+  const mem::lock held(span_lock_);
+  for (span* s = partial_; s != nullptr; s = s->next) s->discard_free_units();
+  return first;
+}
+
+template <threads Threads>
+void slab_store<Threads>::drop_slabs_of(class_store& store) noexcept {
+  if (slab* const s = store.current; s != nullptr && s->free == s->slots) {
+    store.current = nullptr;
+    unmake(store, s);
+  }
+  for (slab* s = store.shelves.back(); s != nullptr;) {
+    slab* const next = s->next;
+    if (s->free == s->slots) unmake(store, s);
+    s = next;
+  }
+}
+
+// Spans that become empty here were of no use for as long as what lay in them, so they may go at once. Others may take
+// and give meanwhile: then the figures are a little off, which costs a little memory or a call upstream.
+template <threads Threads>
+typename slab_store<Threads>::unused slab_store<Threads>::let_go(std::uint64_t now) noexcept {
+  unused result;
+  std::size_t depot_bytes = 0;
+  std::size_t before = 0;
+  {
+    const mem::lock held(span_lock_);
+    const std::size_t in_depots = in_depots_.get();
+    depot_bytes = depots_decay_.look(now, low_depots_.get(), in_depots);
+    low_depots_.set(in_depots);
+    before = empty_bytes();
+    result.span_bytes = spans_decay_.look(now, low_empty_, before);
+    low_empty_ = before;
+  }
+  const std::size_t may = depot_bytes;
+  for (std::size_t c = 0; c < size_class::count; ++c) {
+    const refused_slot refused = shrink_depot(classes_[c], c, depot_bytes);
+    if (result.refused.slot == nullptr) result.refused = refused;
+    if (may == 0) continue;
+    while (void* const piece = remove_piece(classes_[c])) {
+      put_unused(size_class::of(depot::piece_bytes), &piece, 1);
     }
   }
-  return first;
+  for (class_store& store : classes_) {
+    const mem::lock held(store.lock);
+    if (store.idle.look(plan_.decay, now, std::exchange(store.touched, false))) drop_slabs_of(store);
+  }
+  const mem::lock held(span_lock_);
+  depots_decay_.gave(may - depot_bytes);
+  const std::size_t after = empty_bytes();
+  result.span_bytes += after - std::min(before, after);
+  return result;
+}
+
+// Takes what it moves from `depot_bytes`.
+template <threads Threads>
+refused_slot slab_store<Threads>::shrink_depot(class_store& store, std::size_t c, std::size_t& depot_bytes) noexcept {
+  const bool at_once = plan_.decay.ns() == 0;
+  const std::size_t bytes = size_class::bytes(c);
+  const mem::lock held(store.lock);
+  const bool touched = store.touched;
+  const std::size_t count = std::min(at_once ? store.depot.count() : store.low, depot_bytes / bytes);
+  const refused_slot refused = move_from_depot(store, c, count);
+  depot_bytes -= count * bytes;
+  store.touched = touched;
+  store.low = store.depot.count();
+  return refused;
 }
 
 template <threads Threads>
@@ -296,19 +399,22 @@ span* slab_store<Threads>::clear() noexcept {
     store.current = nullptr;
     store.shelves.fill(nullptr);
     store.depot.clear();
-    store.taken = store.slabs = 0;
+    store.taken = store.slabs = store.low = 0;
   }
   in_depots_.set(0);
+  low_depots_.set(0);
   const mem::lock held(span_lock_);
   span* all = nullptr;
   for (span** list : {&empty_, &partial_, &full_}) {
     while (span* const s = *list) {
       unlink(*list, s);
       link_front(all, s);
+      if (inspected()) show(units_of(s), unit_space);
     }
   }
   spans_ = 0;
   empty_spans_.set(0);
+  low_empty_ = 0;
   table_.clear();
   return all;
 }
@@ -395,6 +501,7 @@ slab* slab_store<Threads>::make_slab(std::size_t c) noexcept {
     if (from == nullptr) return nullptr;
     unlink(empty_, from);
     empty_spans_.subtract(1);
+    low_empty_ = std::min(low_empty_, empty_bytes());
     link_front(partial_, from);
     made = from->make_slab(c, units);
   }
@@ -408,6 +515,7 @@ slab* slab_store<Threads>::make_slab(std::size_t c) noexcept {
 // Puts a slab that got a slot back where it belongs now.
 template <threads Threads>
 void slab_store<Threads>::settle(class_store& store, slab* s) noexcept {
+  if (s->free == s->slots) store.touched = true;
   if (s == store.current) return;
   if (s->free == s->slots) {
     const bool current_serves = store.current != nullptr && store.current->free != 0;

@@ -9,6 +9,7 @@ module;
 export module strata.mem:slab_store;
 
 import :bytes;
+import :decay;
 import :depot;
 import :mutex;
 import :size_class;
@@ -46,6 +47,7 @@ struct slab_plan {
   std::size_t units = 1;                           ///< least units of a slab: a power of two, at most slab::max_units
   bool checked = false;                            ///< hand_out() and take_in() will be called
   std::size_t depot_bytes = std::size_t{8} << 20;  ///< of slots in the depots of all classes, at most; 0: no depots
+  decay_period decay{no_decay};                    ///< of what let_go() finds unused
 };
 
 /// A slot a store would not take, and why.
@@ -76,6 +78,8 @@ class slab_store {
   /// Takes `count` slots of class `c` back into their slabs. What is not such a slot, or is free already, is left out; the first of
   /// those is returned. Pre: each lies in a span.
   refused_slot put(std::size_t c, void* const* slots, std::size_t count) noexcept;
+  /// The same for slots that nobody had any use for: their class does not count as used.
+  refused_slot put_unused(std::size_t c, void* const* slots, std::size_t count) noexcept;
 
   /// Marks a slot as the user's. Pre: it was taken; the store is checked.
   void hand_out(void* slot) noexcept;
@@ -95,9 +99,16 @@ class slab_store {
   /// Bytes of spans without slabs. Looks without a lock, so the answer may be old.
   [[nodiscard]] inline std::size_t empty_bytes() const noexcept { return empty_spans_.get() * span_bytes; }
 
-  /// Empties the depots and gives slabs without used slots back to their spans, also those classes hold on to. Returns
-  /// the first slot a slab would not take.
+  /// Empties the depots and gives slabs without used slots back to their spans, also those classes hold on to. The memory
+  /// behind what is free in spans that hold slabs goes back to the OS. Returns the first slot a slab would not take.
   refused_slot drop_empty_slabs() noexcept;
+
+  struct unused {
+    refused_slot refused;        ///< the first slot a slab would not take
+    std::size_t span_bytes = 0;  ///< of spans without slabs that may go
+  };
+  /// What was kept unused for the plan's decay goes back, at `now`: slots from depots to their slabs, slabs to their spans.
+  unused let_go(std::uint64_t now) noexcept;
 
   /// Forgets every span and returns them, linked by span::next. Pre: no other call is under way.
   span* clear() noexcept;
@@ -115,6 +126,9 @@ class slab_store {
     mem::depot depot ABSL_GUARDED_BY(lock);
     std::size_t taken ABSL_GUARDED_BY(lock) = 0;  ///< slots in no slab
     std::size_t slabs ABSL_GUARDED_BY(lock) = 0;
+    std::size_t low ABSL_GUARDED_BY(lock) = 0;   ///< least slots in the depot since the last look
+    bool touched ABSL_GUARDED_BY(lock) = false;  ///< slabs were taken from, or became free, since then
+    idleness idle ABSL_GUARDED_BY(lock);
   };
 
   static void lock_classes(void* store) noexcept;
@@ -126,6 +140,10 @@ class slab_store {
   [[nodiscard]] bool depot_has_room(const class_store& store, std::size_t c, std::size_t count) const noexcept
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
   refused_slot empty_depot(class_store& store, std::size_t c) noexcept;
+  refused_slot move_from_depot(class_store& store, std::size_t c, std::size_t count) noexcept
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
+  refused_slot shrink_depot(class_store& store, std::size_t c, std::size_t& depot_bytes) noexcept;
+  void drop_slabs_of(class_store& store) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
   [[nodiscard]] void* remove_piece(class_store& store) noexcept;
   [[nodiscard]] void* take_piece() noexcept;
   void put_piece(void* piece) noexcept;
@@ -137,14 +155,18 @@ class slab_store {
   void unmake(class_store& store, slab* s) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
 
   const slab_plan plan_;
-  mutable mutex_for<Threads> span_lock_;
+  mutable mutex_for<Threads> span_lock_{"of a slab store's spans"};
   span* empty_ ABSL_GUARDED_BY(span_lock_) = nullptr;    ///< no unit in use
   span* partial_ ABSL_GUARDED_BY(span_lock_) = nullptr;  ///< some
   span* full_ ABSL_GUARDED_BY(span_lock_) = nullptr;     ///< all
   std::size_t spans_ ABSL_GUARDED_BY(span_lock_) = 0;
   tally<Threads> empty_spans_;
-  tally<Threads> in_depots_;  ///< bytes of slots
-  span_table table_;          ///< changed under span_lock_, and only when checked
+  tally<Threads> in_depots_;                               ///< bytes of slots
+  tally<Threads> low_depots_;                              ///< least of them since the last look
+  std::size_t low_empty_ ABSL_GUARDED_BY(span_lock_) = 0;  ///< least bytes of spans without slabs since then
+  decay depots_decay_ ABSL_GUARDED_BY(span_lock_);
+  decay spans_decay_ ABSL_GUARDED_BY(span_lock_);
+  span_table table_;  ///< changed under span_lock_, and only when checked
   std::array<class_store, size_class::count> classes_;
   platform::fork_hook around_fork_;  ///< takes the locks of all classes; made after span_lock_, so before it
 };

@@ -8,6 +8,7 @@ module;
 
 export module strata.mem:thread_cache;
 
+import :decay;
 import :size_class;
 
 /// What a thread keeps of one resource: a magazine of free slots for each class (Bonwick, Adams 2001).
@@ -103,6 +104,14 @@ class thread_cache {
     return victim_;
   }
 
+  /// At `now`: whether its thread has made no use of it for a whole period. Looked at by that thread.
+  [[nodiscard]] inline bool is_idle(decay_period period, std::uint64_t now) noexcept {
+    const std::size_t uses = allocations() + deallocations();
+    const bool used = uses != uses_seen_;
+    uses_seen_ = uses;
+    return idle_.look(period, now, used);
+  }
+
   // Two sums rather than one that goes up and down: each waits for its own last store only.
   inline void handed_out(std::size_t bytes) noexcept {
     add(handed_out_, bytes);
@@ -149,6 +158,8 @@ class thread_cache {
   std::array<temper, size_class::count> tempers_;
   std::size_t granted_ = 0;
   std::size_t victim_ = 0;
+  std::size_t uses_seen_ = 0;
+  idleness idle_;
 };
 
 }  // namespace strata::mem

@@ -59,18 +59,21 @@ struct heap_options {
                                                   ///< to this
   std::size_t max_bytes = mem::max_object;        ///< bytes; most held from upstream, arena headers included
   std::size_t keep_empty = std::size_t{1} << 20;  ///< bytes; empty arenas kept back from upstream (see hysteresis)
-  std::size_t quantum = 16;            ///< bytes; block sizes are multiples of it; a power of two, at least 16
-  std::size_t min_block = 32;          ///< bytes; smallest block, its header included; at least 32
-  std::size_t keep_freed = 1024;       ///< bytes; freed blocks up to this may wait for a request of their
-                                       ///< size before they are joined with their neighbours; at most 1024,
-                                       ///< 0: none
-  bool checks = false;                 ///< small blocks are looked at when they are deallocated, not up to
-                                       ///< four deallocations later, when they have come into the cache: a
-                                       ///< second deallocation and a foreign pointer are told at once
-  bool live_at_end_is_misuse = false;  ///< report blocks that are alive at destruction
-  arena_merge merge = nullptr;         ///< null: arenas stay apart
-  heap_panic panic = nullptr;          ///< null: the process' misuse handler
-  void* argument = nullptr;            ///< for merge and panic
+  std::size_t decay_ms = mem::no_decay;  ///< after which an empty arena that was not used goes back upstream, and
+                                         ///< what waits is joined if the heap was not used at all; 0: at once.
+                                         ///< Where nobody calls any more, only tick() sees it
+  std::size_t quantum = 16;              ///< bytes; block sizes are multiples of it; a power of two, at least 16
+  std::size_t min_block = 32;            ///< bytes; smallest block, its header included; at least 32
+  std::size_t keep_freed = 1024;         ///< bytes; freed blocks up to this may wait for a request of their
+                                         ///< size before they are joined with their neighbours; at most 1024,
+                                         ///< 0: none
+  bool checks = false;                   ///< small blocks are looked at when they are deallocated, not up to
+                                         ///< four deallocations later, when they have come into the cache: a
+                                         ///< second deallocation and a foreign pointer are told at once
+  bool live_at_end_is_misuse = false;    ///< report blocks that are alive at destruction
+  arena_merge merge = nullptr;           ///< null: arenas stay apart
+  heap_panic panic = nullptr;            ///< null: the process' misuse handler
+  void* argument = nullptr;              ///< for merge and panic
 
   /// Bytes of empty arenas that may be kept when `held` are held.
   [[nodiscard]] inline std::size_t may_keep(std::size_t held) const noexcept { return std::max(keep_empty, held / 8); }

@@ -24,8 +24,7 @@ page_resource::page_resource(pages options) noexcept : direct_layer(options.name
 page_resource::~page_resource() {
   trim();
   if (ledger_.blocks() != 0) {
-    report_misuse(
-        {.layer = name(), .sentence = "destroyed with live blocks: their pages stay mapped and nobody owns them"});
+    report_live("destroyed with live blocks: their pages stay mapped and nobody owns them", ledger_.figures());
   }
 }
 
@@ -80,6 +79,7 @@ void* page_resource::do_allocate(std::size_t bytes, std::size_t alignment) {
   }
   mapped_.fetch_add(run.bytes, std::memory_order_relaxed);
   ledger_.handed_out(bytes);
+  mem::add_root(run.base, run.bytes);
   return run.base;
 }
 
@@ -88,6 +88,7 @@ void page_resource::do_deallocate(void* p, std::size_t bytes, std::size_t /*alig
   ledger_.taken_back(bytes);
   mapped_.fetch_sub(run.bytes, std::memory_order_relaxed);
   if (options_.knows_resident) static_cast<void>(blocks_.remove(p));
+  mem::remove_root(run.base, run.bytes);
   if (!mem::unmap_run(run).failed()) {
     // Something was unmapped: there may be room now for what was refused before.
     if (stranded_bytes_.load(std::memory_order_relaxed) != 0) trim();

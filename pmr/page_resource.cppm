@@ -55,6 +55,7 @@ class page_resource final : public direct_layer<page_resource> {
   static constexpr std::size_t max_alignment = mem::max_run_alignment;
   static constexpr bool zeroed = true;
   static constexpr bool can_release = false;
+  static constexpr bool wants_all_back = true;
 
   explicit page_resource(pages options = {}) noexcept;
   ~page_resource() override;
@@ -81,7 +82,7 @@ class page_resource final : public direct_layer<page_resource> {
   std::atomic<std::size_t> stranded_bytes_{0};  ///< copy of stranded_.bytes(), to be looked at without the lock
   std::atomic<bool> knows_all_{true};           ///< every block is in blocks_, where that is wanted
   mem::block_registry blocks_;                  ///< and the bytes of their runs; with `knows_resident`
-  mutable mem::mutex mutex_;
+  mutable mem::mutex mutex_{"of a page_resource"};
   mem::stranded_runs stranded_ ABSL_GUARDED_BY(mutex_);
 };
 

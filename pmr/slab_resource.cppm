@@ -2,12 +2,14 @@
 module;
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <memory_resource>
 #include <type_traits>
 
 export module strata.pmr:slab_resource;
 
 import :allocation_error;
+import :inspected_blocks;
 import :layer;
 import :ledger;
 import :misuse;
@@ -29,11 +31,12 @@ import strata.mem;
 /// Size           any; zero takes a smallest block
 /// Complexity     O(1): a table, a pop or a push; once in half a magazine one lock and a batch
 /// Overhead       at most 7 bytes a block up to 128 (a block has at least 16), 15 up to 512, 31 up to 1024, an eighth
-///                above; about 1 % for heads; a cache of 36 KiB for each thread, and what it keeps
+///                above; about 1 % for heads; a cache of 36 KiB for each thread, and what it keeps. Under an inspector 24
+///                bytes a block more, or its alignment and 8, what is known of it, and 256 KiB of blocks that wait
 /// Throws         what upstream throws, or allocation_error for sizes no machine has; nothing has changed. Constructed
 ///                with options that cannot be: std::invalid_argument
 /// Deallocate     noexcept; size and alignment as allocated, else undefined. A second deallocation is noticed when the
-///                block returns to its slab; with `checks` at once
+///                block returns to its slab; with `checks` at once. Under an inspector all of it is misuse, noticed at once
 /// Equality       identity
 /// Fork           the child can allocate and deallocate at once; blocks in caches of threads it does not have stay
 ///                unused
@@ -44,6 +47,10 @@ import strata.mem;
 /// Hysteresis: a slab without live blocks goes back to its span at once, but the last one of its class; a span without
 /// slabs is kept while such spans together hold at most `keep_empty` bytes, or an eighth of all, or what was reserved,
 /// and goes back upstream otherwise. Large blocks are kept while they hold at most `keep_large` bytes.
+///
+/// Decay: with `decay_ms` what of all this was of no use for so long goes back upstream (:decay in mem/README.md says
+/// how that is found): at tick(), and when a magazine runs dry or over. Of threads' caches the one of the thread that calls
+/// tick(), when it was idle.
 export namespace strata::pmr {
 
 using mem::threads;
@@ -68,10 +75,12 @@ struct slab_options {
                                                    ///< back to their slabs, at most; of one size 1 MiB
   std::size_t keep_empty = std::size_t{64} << 20;  ///< bytes; spans without slabs kept back from upstream
   std::size_t keep_large = std::size_t{32} << 20;  ///< bytes; large blocks kept back from upstream
-  bool checks = false;                             ///< a second deallocation, another size and a foreign address are
-                                                   ///< reported at once, and nothing is changed by them, at a few times
-                                                   ///< the price. Up to 128 GiB of spans: foreign addresses beyond are
-                                                   ///< not told
+  std::size_t decay_ms = mem::no_decay;  ///< after which what is kept and was not used goes back upstream; 0: at once.
+                                         ///< Where no thread calls any more, only tick() sees it
+  bool checks = false;                   ///< a second deallocation, another size and a foreign address are
+                                         ///< reported at once, and nothing is changed by them, at a few times
+                                         ///< the price. Up to 128 GiB of spans: foreign addresses beyond are
+                                         ///< not told
 };
 
 /// For any thread.
@@ -111,8 +120,12 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
         options_(valid(options)),
         slabs_({.units = options.slab_bytes / mem::unit_bytes,
                 .checked = options.checks,
-                .depot_bytes = options.depot_bytes},
-               {.bytes = options.cache_bytes}) {}
+                .depot_bytes = options.depot_bytes,
+                .decay = mem::decay_period(options.decay_ms)},
+               {.bytes = options.cache_bytes}),
+        large_(mem::decay_period(options.decay_ms)),
+        timer_(mem::decay_period(options.decay_ms)),
+        inspected_(options.name) {}
 
   ~slab_resource() override { release(); }
 
@@ -120,17 +133,40 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   /// at when a span is added and when figures are asked for, so it may be low by what came and went within the spans
   /// there were.
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return this->at_fork_with_books_in_upstream(); }
 
   [[nodiscard]] fault check() const noexcept override;
+
+  /// A block, if that takes neither a call nor a lock; else null, and allocate() is to be asked. For layers above, which
+  /// then need not keep anything over a call.
+  [[nodiscard]] inline void* allocate_quickly(std::size_t bytes, std::size_t alignment) noexcept {
+    if constexpr (mem::has_address_sanitizer) return nullptr;
+    const std::size_t last = mem::size_class::last_byte(bytes, alignment);
+    if (last >= options_.largest) [[unlikely]]
+      return nullptr;
+    return slabs_.allocate(mem::size_class::with(last), bytes);
+  }
 
   /// Takes spans from upstream until those without slabs hold at least `bytes`, and touches every page of them, so that
   /// so many bytes can be allocated without asking upstream and without a page fault. They are kept until trim() or
   /// release(). Throws what upstream throws; what was taken until then is kept.
   void reserve(std::size_t bytes);
 
+  /// Gives what the calling thread's cache holds back to the slabs: for a thread that will be idle for long. What the cache
+  /// of a thread holds that does not, up to `cache_bytes` and the spans they lie in, no other thread can give back.
+  void flush_this_thread() noexcept { report(slabs_.flush_mine(), 0); }
+
   /// Gives back what the calling thread's cache, empty slabs, spans and kept large blocks hold, reserved or not.
-  /// Returns the bytes given back upstream.
+  /// What is free in spans that stay is still kept, but the memory behind it goes back to the OS. Returns the bytes given
+  /// back upstream.
   std::size_t trim() noexcept;
+
+  /// Gives back what was kept unused for `decay_ms`, but what was reserved. Returns the bytes given back upstream. O(1)
+  /// but for what goes. `now` is what
+  /// tick() reads, the monotonic clock in nanoseconds; a test may run ahead of it: until it has caught up, nothing is looked
+  /// at without a tick.
+  std::size_t tick(std::uint64_t now) noexcept;
+  std::size_t tick() noexcept { return timer_.is_on() ? tick(mem::monotonic_ns()) : 0; }
 
   /// Gives everything back upstream; all blocks are void.
   void release() noexcept;
@@ -141,23 +177,25 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   using large_blocks = mem::large_blocks<Threads>;
 
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    const std::size_t last = mem::size_class::last_byte(bytes, alignment);
-    if (last >= options_.largest) [[unlikely]] {
-      return bytes != 0 ? allocate_large(bytes, alignment) : allocate_nothing(alignment);
+    if constexpr (mem::has_address_sanitizer) {
+      return allocate_inspected(bytes, alignment);
+    } else {
+      void* const block = allocate_quickly(bytes, alignment);
+      return block != nullptr ? block : allocate_slowly(bytes, alignment);
     }
-    const std::size_t c = mem::size_class::with(last);
-    void* const block = slabs_.allocate(c, bytes);
-    return block != nullptr ? block : refill(c, bytes);
   }
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
-    const std::size_t last = mem::size_class::last_byte(bytes, alignment);
-    if (last >= options_.largest) [[unlikely]] {
-      return bytes != 0 ? deallocate_large(p, bytes) : deallocate_nothing(p, alignment);
-    }
-    const std::size_t c = mem::size_class::with(last);
-    if (!slabs_.deallocate(c, p, bytes)) [[unlikely]] {
-      flush(c, p, bytes);
+    if constexpr (mem::has_address_sanitizer) {
+      deallocate_inspected(p, bytes, alignment);
+    } else {
+      const std::size_t last = mem::size_class::last_byte(bytes, alignment);
+      if (last >= options_.largest) [[unlikely]] {
+        return deallocate_slowly(p, bytes, alignment);
+      }
+      if (!slabs_.deallocate(mem::size_class::with(last), p, bytes)) [[unlikely]] {
+        deallocate_slowly(p, bytes, alignment);
+      }
     }
   }
 
@@ -166,26 +204,37 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
     return options;
   }
 
-  [[nodiscard, gnu::noinline]] void* refill(std::size_t c, std::size_t bytes);
-  [[gnu::noinline]] void flush(std::size_t c, void* p, std::size_t bytes) noexcept;
-  [[nodiscard, gnu::noinline]] void* allocate_nothing(std::size_t alignment);
-  [[gnu::noinline]] void deallocate_nothing(void* p, std::size_t alignment) noexcept;
-  [[nodiscard, gnu::noinline]] void* allocate_large(std::size_t bytes, std::size_t alignment);
-  [[gnu::noinline]] void deallocate_large(void* p, std::size_t bytes) noexcept;
+  [[nodiscard, gnu::noinline]] void* allocate_slowly(std::size_t bytes, std::size_t alignment);
+  [[gnu::noinline]] void deallocate_slowly(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  [[nodiscard]] void* allocate_inspected(std::size_t bytes, std::size_t alignment);
+  void deallocate_inspected(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  void give_back_due(std::size_t more_than) noexcept;
+  [[nodiscard]] void* obtain(std::size_t bytes, std::size_t alignment);
+  void put(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  [[nodiscard]] void* refill(std::size_t c, std::size_t bytes);
+  void flush(std::size_t c, void* p, std::size_t bytes) noexcept;
+  [[nodiscard]] void* allocate_nothing(std::size_t alignment);
+  void deallocate_nothing(void* p, std::size_t alignment) noexcept;
+  [[nodiscard]] void* allocate_large(std::size_t bytes, std::size_t alignment);
+  void deallocate_large(void* p, std::size_t bytes) noexcept;
   void add_span(bool touched);
   void give_back(const mem::large_block& block) noexcept;
   std::size_t give_back_spans(std::size_t keep) noexcept;
   std::size_t give_back_large(std::size_t keep) noexcept;
+  std::size_t let_go(std::uint64_t now, std::size_t span_bytes) noexcept;
+  [[gnu::noinline]] void let_go_if_due() noexcept;
   void report(const mem::refused_slot& refused, std::size_t bytes) noexcept;
 
   Upstream* const upstream_;
   const slab_options<Threads> options_;
   mem::cached_slabs<Threads> slabs_;
   large_blocks large_;
+  mem::decay_timer<Threads> timer_;
   std::conditional_t<thread_safe, shared_ledger, ledger> large_ledger_;
   mem::tally<Threads> failures_;
   mem::tally<Threads> reserved_;      ///< bytes; kept beyond the hysteresis
   mutable mem::tally<Threads> peak_;  ///< highest live seen
+  inspected_blocks inspected_;        ///< then blocks lie in rooms, which are blocks to all else here
 };
 
 template <class Upstream>
@@ -208,7 +257,7 @@ statistics slab_resource<Upstream, Threads>::stats() const noexcept {
   figures.allocations += small.allocations;
   figures.failures += failures_.get();
   figures.kept = figures.upstream - figures.live - figures.overhead;
-  return figures;
+  return inspected_.over(figures);
 }
 
 template <class Upstream, threads Threads>
@@ -220,8 +269,39 @@ fault slab_resource<Upstream, Threads>::check() const noexcept {
 template <class Upstream, threads Threads>
 std::size_t slab_resource<Upstream, Threads>::trim() noexcept {
   reserved_.set(0);
+  give_back_due(0);
   report(slabs_.trim(), 0);
   return give_back_spans(0) + give_back_large(0);
+}
+
+template <class Upstream, threads Threads>
+std::size_t slab_resource<Upstream, Threads>::tick(std::uint64_t now) noexcept {
+  if (!timer_.is_on()) return 0;
+  timer_.looked(now);
+  const auto mine = slabs_.let_go_of_mine(now);
+  report(mine.refused, 0);
+  return let_go(now, mine.span_bytes);
+}
+
+// `span_bytes`: of empty spans that may go in any case.
+template <class Upstream, threads Threads>
+std::size_t slab_resource<Upstream, Threads>::let_go(std::uint64_t now, std::size_t span_bytes) noexcept {
+  const auto unused = slabs_.store().let_go(now);
+  report(unused.refused, 0);
+  span_bytes += unused.span_bytes;
+  const std::size_t empty = slabs_.store().empty_bytes();
+  std::size_t freed = give_back_spans(std::max(reserved_.get(), empty - std::min(empty, span_bytes)));
+  for (std::size_t left = large_.look(now); const mem::large_block* const b = large_.evict_unused(left);) {
+    freed += b->bytes;
+    give_back(*b);
+  }
+  return freed;
+}
+
+// Whoever comes here uses his cache.
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::let_go_if_due() noexcept {
+  if (std::uint64_t now = 0; timer_.is_due(now)) let_go(now, 0);
 }
 
 template <class Upstream, threads Threads>
@@ -237,6 +317,7 @@ void slab_resource<Upstream, Threads>::release() noexcept {
     b = next;
   }
   large_ledger_.released();
+  inspected_.forget_all();
 }
 
 template <class Upstream, threads Threads>
@@ -247,7 +328,67 @@ void slab_resource<Upstream, Threads>::reserve(std::size_t bytes) {
 }
 
 template <class Upstream, threads Threads>
+void* slab_resource<Upstream, Threads>::allocate_slowly(std::size_t bytes, std::size_t alignment) {
+  return mem::inspected() ? allocate_inspected(bytes, alignment) : obtain(bytes, alignment);
+}
+
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::deallocate_slowly(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+  mem::inspected() ? deallocate_inspected(p, bytes, alignment) : put(p, bytes, alignment);
+}
+
+template <class Upstream, threads Threads>
+void* slab_resource<Upstream, Threads>::allocate_inspected(std::size_t bytes, std::size_t alignment) {
+  inspected_blocks::room room;
+  const bool fits = inspected_blocks::room_for(bytes, alignment, room) && large_blocks::whole(room.bytes) != 0;
+  mem::book_entry* const entry = fits ? inspected_.promise() : nullptr;
+  if (entry == nullptr) {
+    failures_.add(1);
+    throw allocation_error(this->name(), bytes, alignment,
+                           fits ? "no memory for what is to be known of the block" : "no machine has so much memory");
+  }
+  try {
+    room.start = obtain(room.bytes, room.alignment);
+  } catch (...) {
+    inspected_.withdraw(entry);
+    throw;
+  }
+  return inspected_.admit(entry, room, bytes, alignment);
+}
+
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::deallocate_inspected(void* p, std::size_t bytes,
+                                                            std::size_t alignment) noexcept {
+  if (inspected_.take_back(p, bytes, alignment)) give_back_due(inspected_blocks::most_held);
+}
+
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::give_back_due(std::size_t more_than) noexcept {
+  for (std::size_t left = inspected_.waiting(); left != 0; --left) {
+    const inspected_blocks::room due = inspected_.next_due(more_than);
+    if (due.start == nullptr) return;
+    put(due.start, due.bytes, due.alignment);
+  }
+}
+
+// A block of the resource's, or a room for one.
+template <class Upstream, threads Threads>
+void* slab_resource<Upstream, Threads>::obtain(std::size_t bytes, std::size_t alignment) {
+  if (bytes == 0) return allocate_nothing(alignment);
+  const std::size_t last = mem::size_class::last_byte(bytes, alignment);
+  return last < options_.largest ? refill(mem::size_class::with(last), bytes) : allocate_large(bytes, alignment);
+}
+
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::put(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+  if (bytes == 0) return deallocate_nothing(p, alignment);
+  const std::size_t last = mem::size_class::last_byte(bytes, alignment);
+  last < options_.largest ? flush(mem::size_class::with(last), p, bytes) : deallocate_large(p, bytes);
+}
+
+template <class Upstream, threads Threads>
 void* slab_resource<Upstream, Threads>::refill(std::size_t c, std::size_t bytes) {
+  if (timer_.is_on()) let_go_if_due();
   for (;;) {
     mem::refused_slot refused;
     void* const block = slabs_.refill(c, bytes, refused);
@@ -279,6 +420,7 @@ void slab_resource<Upstream, Threads>::flush(std::size_t c, void* p, std::size_t
   if (slabs_.store().empty_bytes() > keep) {
     give_back_spans(std::max(keep, slabs_.store().counters().span_bytes / 8));
   }
+  if (timer_.is_on()) let_go_if_due();
 }
 
 // Zero bytes get what one byte of that alignment would, but for the figures.
@@ -309,6 +451,7 @@ void* slab_resource<Upstream, Threads>::allocate_large(std::size_t bytes, std::s
       failures_.add(1);
       throw;
     }
+    if (mem::inspected()) mem::hide(p, size - sizeof(mem::large_block));
     large_.add(p, size, alignment);
   }
   large_ledger_.handed_out(bytes);
@@ -320,6 +463,7 @@ void slab_resource<Upstream, Threads>::deallocate_large(void* p, std::size_t byt
   large_ledger_.taken_back(bytes);
   large_.keep(p, large_blocks::whole(bytes));
   give_back_large(options_.keep_large);
+  if (timer_.is_on()) let_go_if_due();
 }
 
 template <class Upstream, threads Threads>
@@ -342,10 +486,12 @@ std::size_t slab_resource<Upstream, Threads>::give_back_large(std::size_t keep) 
   return freed;
 }
 
-// The record lies in what goes: all of it is read before the call.
+// The record lies in what goes: all of it is read before that.
 template <class Upstream, threads Threads>
 void slab_resource<Upstream, Threads>::give_back(const mem::large_block& block) noexcept {
-  upstream_->deallocate(block.base, block.bytes, block.alignment);
+  const mem::large_block gone = block;
+  if (mem::inspected()) mem::show(gone.base, gone.bytes);
+  upstream_->deallocate(gone.base, gone.bytes, gone.alignment);
 }
 
 template <class Upstream, threads Threads>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <cstddef>
+#include <cstdint>
 #include <memory_resource>
 #include <type_traits>
 
@@ -8,6 +9,8 @@ export module strata.pmr:stack;
 
 import :layer;
 import :report;
+
+import strata.mem;
 
 /// Layers on top of one another, as one memory_resource that owns them.
 ///
@@ -41,6 +44,9 @@ concept layered_entry =
 
 template <class Layer>
 concept locking = requires { requires Layer::is_lock; };
+
+template <class Layer>
+concept decaying = requires(Layer& layer, std::uint64_t now) { layer.tick(now); };
 
 template <class Layer>
 concept keeping_in_ram = requires { requires Layer::locks_memory; };
@@ -112,8 +118,8 @@ class tower<Ground, Below, Entry, Entries...> {
   static_assert(!(Ground.shadowed && shadowing<layer_type>),
                 "strata::pmr::stack: a shadow below would be taken for somebody else's blocks; leave one of them out");
 
-  inline tower(Below* below, const Entry& entry,
-               const Entries&... entries) noexcept(std::is_nothrow_constructible_v<layer_type, Below*, const Entry&>)
+  // Throws what a layer throws that is made here or above.
+  inline tower(Below* below, const Entry& entry, const Entries&... entries)
       : here_(below, entry), above_(&here_, entries...) {}
 
   [[nodiscard]] inline auto& top() noexcept { return above_.top(); }
@@ -174,7 +180,9 @@ class stack final : public direct_layer<stack<First, Entries...>> {
   static constexpr bool asks_program = tower_type::whole.asking;
 
   inline explicit stack(const First& first, const Entries&... entries)
-      : base("stack", nullptr), source_(first), tower_(&source_, entries...) {}
+      : base("stack", nullptr), source_(first), tower_(&source_, entries...) {
+    this->ends_as(tower_.top());
+  }
 
   /// The layer that serves requests.
   [[nodiscard]] inline top_type& top() noexcept { return tower_.top(); }
@@ -209,6 +217,8 @@ class stack final : public direct_layer<stack<First, Entries...>> {
 
   [[nodiscard]] fault check() const noexcept override { return tower_.top().check(); }
 
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return tower_.top().at_fork(); }
+
   /// Whether a block at `p` is of this stack. Only where the top layer can tell.
   [[nodiscard]] inline bool owns(const void* p) const noexcept
     requires knows_its_own<top_type>
@@ -218,6 +228,12 @@ class stack final : public direct_layer<stack<First, Entries...>> {
 
   /// One row a layer, source first; the stack itself adds none.
   void collect(report& into) const noexcept override { tower_.top().collect(into); }
+
+  /// Lets every layer give back what it kept unused for the `decay_ms` of its options, top first, so that what one gives back
+  /// may be kept by the next. Layers without such an option, and those it is not set for, do nothing. `now` is
+  /// the monotonic clock's, in nanoseconds. Same thread class as the stack.
+  void tick(std::uint64_t now) noexcept { tick_from<sizeof...(Entries)>(now); }
+  void tick() noexcept { tick(mem::monotonic_ns()); }
 
   /// Gives everything back; all blocks are void. Only where the top layer can.
   void release() noexcept
@@ -235,6 +251,18 @@ class stack final : public direct_layer<stack<First, Entries...>> {
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
     tower_.top().deallocate(p, bytes, alignment);
+  }
+
+  // What lies below a lock is entered under it alone.
+  template <std::size_t Index>
+  void tick_from(std::uint64_t now) noexcept {
+    using here = std::remove_reference_t<decltype(get<Index>())>;
+    if constexpr (decaying<here>) get<Index>().tick(now);
+    if constexpr (Index != 0 && locking<here>) {
+      get<Index>().with_upstream([&](auto& /*below*/) { tick_from<Index - 1>(now); });
+    } else if constexpr (Index != 0) {
+      tick_from<Index - 1>(now);
+    }
   }
 
   source_type source_;

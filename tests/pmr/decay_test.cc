@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+// Claims, of slabs in both forms, of both heaps and of stacks of them: with a decay, what is kept and was of no use goes
+// back upstream after it and not before, spans, large blocks, depots, arenas and small blocks that wait alike, and `kept`
+// falls with it; a steady load is not disturbed; what was reserved stays; a decay of 0 is at once, and needs no tick; a clock
+// that stands still or goes back lets nothing go early; without a decay a tick does nothing. An upstream that refuses after
+// all has gone is an exception, and all works on. A stack ticks all its layers, those below a lock under it. Ticks
+// may come while threads work.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <thread>
+#include <vector>
+
+#include "tests/support/failing_resource.h"
+#include "tests/support/recording_resource.h"
+
+import strata.pmr;
+
+namespace strata::pmr {
+namespace {
+
+constexpr std::size_t kib = 1024;
+constexpr std::size_t mib = kib * kib;
+constexpr std::uint64_t ms = 1'000'000;
+constexpr std::size_t span = 2 * mib;
+constexpr std::size_t decay_ms = 100;
+constexpr std::uint64_t ahead = std::uint64_t{1} << 60;  // of the real clock, which is then left alone
+constexpr std::uint64_t latest = 126;                    // ms: a decay, a quarter, and one look
+
+struct keeper_of_slabs {
+  static constexpr std::size_t stays = span;  // the thread's cache lies in one
+  template <class Options>
+  static Options options() {
+    return {.decay_ms = decay_ms};
+  }
+};
+struct keeper_of_arenas {
+  static constexpr std::size_t stays = 0;
+  template <class Options>
+  static Options options() {
+    return {.keep_empty = 64 * mib, .decay_ms = decay_ms};
+  }
+};
+template <class Options, class Kind>
+struct keeper : Kind {
+  using type = typename Options::template layer_over<test::failing_resource>;
+  static Options make() { return Kind::template options<Options>(); }
+};
+
+template <class Keeper>
+struct Decays : testing::Test {
+  test::recording_resource recorder;
+  test::failing_resource upstream{&recorder};
+  typename Keeper::type memory{&upstream, Keeper::make()};
+
+  [[nodiscard]] std::size_t held() const { return recorder.live().bytes; }
+
+  /// Blocks of so many bytes, as many as make 8 MiB.
+  void use(std::size_t bytes) {
+    std::vector<void*> blocks(8 * mib / bytes);
+    for (void*& p : blocks) p = memory.allocate(bytes, 8);
+    for (void* const p : blocks) memory.deallocate(p, bytes, 8);
+  }
+};
+using Keepers = testing::Types<keeper<slabs, keeper_of_slabs>, keeper<unsynchronized_slabs, keeper_of_slabs>,
+                               keeper<heap, keeper_of_arenas>, keeper<shared_heap, keeper_of_arenas>>;
+TYPED_TEST_SUITE(Decays, Keepers);
+
+TYPED_TEST(Decays, AfterItsTimeAndNotBefore) {
+  for (const std::size_t bytes : {std::size_t{48}, kib, 40 * kib, mib}) {
+    SCOPED_TRACE(bytes);
+    const std::uint64_t start = ahead + bytes * 1000 * ms;
+    this->memory.tick(start - 1);
+    this->use(bytes);
+    const std::size_t before = this->held();
+    const std::size_t kept = this->memory.stats().kept;
+    for (std::uint64_t t = 0; t < decay_ms; ++t) {
+      ASSERT_EQ(this->memory.tick(start + t * ms), 0U) << t;
+      ASSERT_EQ(this->held(), before) << t;
+    }
+    std::size_t freed = 0;
+    for (std::uint64_t t = decay_ms; t <= latest; ++t) freed += this->memory.tick(start + t * ms);
+    EXPECT_EQ(freed, before - this->held());
+    EXPECT_LE(this->held(), TypeParam::stays);
+    EXPECT_LT(this->memory.stats().kept, kept);
+    EXPECT_EQ(this->memory.stats().upstream, this->held());
+    EXPECT_FALSE(this->memory.check().found());
+  }
+}
+
+TYPED_TEST(Decays, WithoutDisturbingASteadyLoad) {
+  this->memory.tick(ahead);
+  this->use(kib);
+  this->use(kib);
+  const std::size_t requests = this->upstream.requests();
+  const std::size_t held = this->held();
+  for (std::uint64_t t = 1; t < 10; ++t) {
+    this->memory.tick(ahead + t * 10 * ms);
+    this->use(kib);
+  }
+  for (std::uint64_t t = 1; t < 10; ++t) {
+    this->memory.tick(ahead + (1000 + t * 90) * ms);
+    this->use(kib);
+  }
+  EXPECT_EQ(this->upstream.requests(), requests);
+  EXPECT_EQ(this->held(), held);
+}
+
+TYPED_TEST(Decays, OnlyWhatASteadyLoadLeavesOver) {
+  this->memory.tick(ahead);
+  this->use(kib);
+  void* const first = this->memory.allocate(kib, 8);
+  std::size_t requests = 0;
+  for (std::uint64_t t = 0; t < 60; ++t) {
+    this->memory.tick(ahead + t * 10 * ms);
+    std::vector<void*> blocks(2 * mib / kib);
+    for (void*& p : blocks) p = this->memory.allocate(kib, 8);
+    for (void* const p : blocks) this->memory.deallocate(p, kib, 8);
+    if (t == 0) requests = this->upstream.requests();
+  }
+  EXPECT_LE(this->held(), 6 * mib) << "eight were held";
+  EXPECT_GE(this->held(), 2 * mib);
+  EXPECT_EQ(this->upstream.requests(), requests) << "what the load needs stayed";
+  this->memory.deallocate(first, kib, 8);
+}
+
+TYPED_TEST(Decays, NotEarlyByAStrangeClock) {
+  this->memory.tick(ahead);
+  this->use(kib);
+  const std::size_t before = this->held();
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(this->memory.tick(ahead + 5000 * ms), 0U) << "it stands still";
+  EXPECT_EQ(this->memory.tick(ahead + 4000 * ms), 0U) << "it goes back";
+  EXPECT_EQ(this->memory.tick(ahead + 4099 * ms), 0U);
+  EXPECT_EQ(this->held(), before);
+  EXPECT_NE(this->memory.tick(ahead + 4100 * ms), 0U);
+  EXPECT_LE(this->held(), TypeParam::stays);
+}
+
+TYPED_TEST(Decays, AndServesAgainOrSaysThatUpstreamRefuses) {
+  this->memory.tick(ahead);
+  this->use(kib);
+  this->memory.tick(ahead + ms);
+  this->memory.tick(ahead + (1 + decay_ms) * ms);
+  const auto fill = [&] {
+    std::vector<void*> blocks;
+    try {
+      while (blocks.size() < 8 * kib) blocks.push_back(this->memory.allocate(kib, 8));
+    } catch (const std::bad_alloc&) {
+    }
+    for (void* const p : blocks) this->memory.deallocate(p, kib, 8);
+    return blocks.size();
+  };
+  this->upstream.from(1);
+  EXPECT_LT(fill(), 8 * kib);
+  EXPECT_GE(this->upstream.failures(), 1U);
+  EXPECT_FALSE(this->memory.check().found());
+  this->upstream.never();
+  EXPECT_EQ(fill(), 8 * kib);
+  EXPECT_FALSE(this->memory.check().found());
+}
+
+TYPED_TEST(Decays, FromOneTickWithTheRealClock) {
+  this->memory.tick(ahead);
+  this->use(kib);
+  EXPECT_EQ(this->memory.tick(0), 0U);
+  // The machine has been on for longer than that.
+  EXPECT_NE(this->memory.tick(), 0U);
+}
+
+template <class Options>
+class DecaysAtOnce : public testing::Test {};
+using AllOptions = testing::Types<slabs, unsynchronized_slabs, heap, shared_heap>;
+TYPED_TEST_SUITE(DecaysAtOnce, AllOptions);
+
+TYPED_TEST(DecaysAtOnce, WithoutATick) {
+  test::recording_resource upstream;
+  typename TypeParam::template layer_over<test::recording_resource> memory(&upstream, {.decay_ms = 0});
+  std::vector<void*> blocks(16 * kib);
+  for (void*& p : blocks) p = memory.allocate(kib, 8);
+  EXPECT_GE(upstream.live().bytes, 16 * mib);
+  for (void* const p : blocks) memory.deallocate(p, kib, 8);
+  EXPECT_LE(upstream.live().bytes, 2 * span);
+  memory.tick(1);
+  EXPECT_LE(upstream.live().bytes, span);
+}
+
+TYPED_TEST(DecaysAtOnce, NothingUnlessAsked) {
+  test::recording_resource upstream;
+  typename TypeParam::template layer_over<test::recording_resource> memory(&upstream);
+  for (const std::size_t bytes : {kib, 200 * kib}) memory.deallocate(memory.allocate(bytes, 8), bytes, 8);
+  const std::size_t held = upstream.live().bytes;
+  EXPECT_GT(held, 0U);
+  for (std::uint64_t t = 0; t < 10; ++t) EXPECT_EQ(memory.tick(t * 1'000'000 * ms), 0U);
+  EXPECT_EQ(memory.tick(), 0U);
+  EXPECT_EQ(upstream.live().bytes, held);
+}
+
+TEST(DecayOfSlabs, LeavesWhatWasReserved) {
+  test::recording_resource upstream;
+  slab_resource memory(&upstream, slabs{.decay_ms = decay_ms});
+  memory.reserve(6 * mib);
+  const std::size_t held = upstream.live().bytes;
+  for (std::uint64_t t = 0; t < 10; ++t) EXPECT_EQ(memory.tick(t * decay_ms * ms), 0U);
+  EXPECT_EQ(upstream.live().bytes, held);
+}
+
+TEST(DecayOfAStack, ReachesEveryLayerTopFirst) {
+  stack memory{pages{}, shared_heap{.keep_empty = 64 * mib, .decay_ms = decay_ms}, slabs{.decay_ms = decay_ms}};
+  memory.tick(ahead);
+  std::vector<void*> blocks(8 * kib);
+  for (void*& p : blocks) p = memory.allocate(kib, 8);
+  for (void* const p : blocks) memory.deallocate(p, kib, 8);
+  const std::size_t before = memory.stats().upstream;
+  EXPECT_GE(before, 8 * mib);
+  std::uint64_t t = 0;
+  for (; t < decay_ms; ++t) memory.tick(ahead + (1 + t) * ms);
+  EXPECT_EQ(memory.stats().upstream, before);
+  // What the slabs give the heap keeps for as long again.
+  for (; t <= 2 * latest; ++t) memory.tick(ahead + (1 + t) * ms);
+  EXPECT_LE(memory.stats().upstream, 5 * mib) << "what holds the thread's cache";
+  memory.tick();
+  EXPECT_FALSE(memory.check().found());
+}
+
+TEST(DecayOfAStack, GoesBelowALockUnderIt) {
+  stack memory{pages{}, heap{.keep_empty = 64 * mib, .decay_ms = decay_ms}, synchronized{}};
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    while (!done.load(std::memory_order_relaxed)) memory.deallocate(memory.allocate(300, 8), 300, 8);
+  });
+  void* const p = memory.allocate(8 * mib, 8);
+  memory.deallocate(p, 8 * mib, 8);
+  for (std::uint64_t t = 0; t <= 2 * latest; ++t) memory.tick(t * ms);
+  done.store(true, std::memory_order_relaxed);
+  other.join();
+  EXPECT_LE(memory.stats().upstream, mib);
+}
+
+template <class Options>
+class DecayWhileThreadsWork : public testing::Test {};
+using ForThreads = testing::Types<slabs, shared_heap>;
+TYPED_TEST_SUITE(DecayWhileThreadsWork, ForThreads);
+
+TYPED_TEST(DecayWhileThreadsWork, LosesNothing) {
+  test::recording_resource upstream;
+  {
+    typename TypeParam::template layer_over<test::recording_resource> memory(&upstream, {.decay_ms = 1});
+    std::atomic<int> running{3};
+    std::vector<std::thread> threads;
+    for (int n = 0; n < 3; ++n) {
+      threads.emplace_back([&, n] {
+        const std::size_t bytes = std::size_t{200} << n;
+        for (int round = 0; round < 20; ++round) {
+          std::vector<void*> blocks(2000);
+          for (void*& p : blocks) p = memory.allocate(bytes, 8);
+          for (void* const p : blocks) memory.deallocate(p, bytes, 8);
+        }
+        running.fetch_sub(1);
+      });
+    }
+    for (std::uint64_t t = 0; running.load() != 0; ++t) {
+      memory.tick(t * ms);
+      std::this_thread::yield();
+    }
+    for (std::thread& t : threads) t.join();
+    EXPECT_FALSE(memory.check().found());
+    EXPECT_EQ(memory.stats().live, 0U);
+  }
+  EXPECT_EQ(upstream.live().bytes, 0U);
+}
+
+}  // namespace
+}  // namespace strata::pmr
