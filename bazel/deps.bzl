@@ -5,6 +5,7 @@ A workspace that already has one of these repositories keeps its own: each is de
 
 load("@bazel_tools//tools/build_defs/repo:utils.bzl", "maybe")
 load("//third_party:abseil.bzl", "debian_abseil")
+load("//third_party:zlib.bzl", "debian_zlib")
 
 def _files_impl(ctx):
     ctx.file("WORKSPACE", "workspace(name = \"{}\")\n".format(ctx.name))
@@ -51,6 +52,7 @@ def strata_deps():
     maybe(_files, name = "rules_java", files = {"java/BUILD": "", "java/defs.bzl": _RULES_JAVA})
     maybe(_files, name = "remote_coverage_tools", files = {"BUILD": _COVERAGE})
     maybe(debian_abseil, name = "com_google_absl")
+    maybe(debian_zlib, name = "zlib")
     maybe(
         native.new_local_repository,
         name = "com_google_googletest",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <cstddef>
 #include <memory>
 #include <memory_resource>
 #include <span>
@@ -24,6 +25,12 @@ namespace {
 template <class... Layers>
 std::unique_ptr<subject> open_stack() {
   return stack_of(Layers{}...);
+}
+
+/// As a service would leave it on: a sample of one block in 512 KiB.
+std::unique_ptr<subject> open_tracked_slabs() {
+  return stack_of(sp::pages{}, sp::slabs{},
+                  sp::tracking{.sample_bytes = std::size_t{512} << 10, .leaks_at_end = false});
 }
 
 std::unique_ptr<subject> open_checked_slabs() { return stack_of(sp::pages{}, sp::slabs{.checks = true}); }
@@ -78,6 +85,7 @@ constexpr contender kContenders[] = {
     {"boost_dlmalloc", "boost::container::dlmalloc_malloc (dlmalloc 2.8.6)", kPeer, kShareable, open_boost_dlmalloc},
     {"slabs", "strata: pages, slabs", !kPeer, kShareable, open_stack<sp::pages, sp::slabs>},
     {"checked_slabs", "strata: pages, slabs with checks", !kPeer, kShareable, open_checked_slabs},
+    {"tracked_slabs", "strata: pages, slabs, tracking of a sample", !kPeer, kShareable, open_tracked_slabs},
     {"large_slabs", "strata: pages, large_pages, slabs", !kPeer, kShareable,
      open_stack<sp::pages, sp::large_pages, sp::slabs>},
     {"one_slabs", "strata: pages, unsynchronized_slabs", !kPeer, !kShareable,

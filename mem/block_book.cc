@@ -92,6 +92,13 @@ void block_book::enter(book_entry* entry) noexcept {
   by_address_.put(entry->block, address(entry));
 }
 
+void block_book::move(book_entry* entry, std::uintptr_t to) noexcept {
+  if (book_entry* const before = find(to); before != nullptr && before != entry) vacate(before);
+  static_cast<void>(by_address_.take(entry->block));
+  entry->block = to;
+  by_address_.put(to, address(entry));
+}
+
 void block_book::leave(book_entry* entry) noexcept { entry->state = book_state::leaving; }
 void block_book::stay(book_entry* entry) noexcept { entry->state = book_state::live; }
 

@@ -70,6 +70,9 @@ class block_book {
   /// It is live. What was remembered of a block that is gone and began there is forgotten. Pre: promised; `block` is set;
   /// no block that is live or held begins there.
   void enter(book_entry* entry) noexcept;
+  /// It begins elsewhere. What was remembered of a block that is gone and began there is forgotten. Pre: live; no other
+  /// block that is live or held begins there.
+  void move(book_entry* entry, std::uintptr_t to) noexcept;
   /// Pre: live.
   void leave(book_entry* entry) noexcept;
   /// It stays after all. Pre: leaving.

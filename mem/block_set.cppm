@@ -58,7 +58,7 @@ class block_set {
   [[nodiscard]] set_answer look_and_take(const void* block, std::size_t bytes) noexcept;
 
   address_outline outline_;  ///< changed under the lock
-  mutable mutex_for<Threads> lock_;
+  mutable mutex_for<Threads> lock_{"of a set of blocks"};
   address_counts blocks_ ABSL_GUARDED_BY(lock_);  ///< one more than their bytes: a count is never 0
 };
 

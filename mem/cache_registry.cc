@@ -11,6 +11,7 @@ module strata.mem:cache_registry.impl;
 
 import :cache_registry;
 import :list;
+import :lock_watch;
 import :mutex;
 import :schedule;
 import :thread_cache;
@@ -22,7 +23,7 @@ namespace strata::mem {
 // Everything the registry's lock guards. Never destroyed: threads end after static objects.
 class cache_list {
  public:
-  mutex lock{registry_rank};
+  mutex lock{registry_rank, "of the cache registry"};
   std::array<cache_owner*, cache_owner::max_owners + 1> owners ABSL_GUARDED_BY(lock){};
 
   static cache_list& instance() noexcept {
@@ -54,7 +55,7 @@ class cache_list {
 
   static void in_child(void* list) noexcept;
 
-  static constexpr int registry_rank = 1000;  // above the locks of owners: taken before them
+  static constexpr int registry_rank = lock_rank::registry;  // above the locks of owners: taken before them
 
   platform::fork_hook hook_;
   platform::os_error refused_;

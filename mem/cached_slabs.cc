@@ -9,6 +9,7 @@ module strata.mem:cached_slabs.impl;
 
 import :cache_registry;
 import :cached_slabs;
+import :inspector;
 import :schedule;
 import :size_class;
 import :slab;
@@ -29,10 +30,11 @@ void note(refused_slot& first, const refused_slot& also) noexcept {
 
 }  // namespace
 
-// A checked store has to see every block: its caches are hidden, so that every call comes to refill() or flush().
+// A checked store has to see every block, and so has an inspector: then caches are hidden, and every call comes to
+// refill() or flush().
 template <threads Threads>
 cached_slabs<Threads>::cached_slabs(slab_plan slabs, cache_plan caches) noexcept
-    : plan_(caches), decay_(slabs.decay), store_(slabs), owner_(&thread_ends, this, slabs.checked) {}
+    : plan_(caches), decay_(slabs.decay), store_(slabs), owner_(&thread_ends, this, slabs.checked || inspected()) {}
 
 template <threads Threads>
 cached_slabs<Threads>::~cached_slabs() = default;
@@ -148,8 +150,7 @@ void cached_slabs<Threads>::thread_ends(void* slabs, thread_cache* cache) noexce
     self->untold_.store(refused.fault, std::memory_order_release);
   }
   self->keep_counters_of(*cache);
-  void* slot = cache;
-  self->store_.put(cache_class(), &slot, 1);
+  self->put_cache(cache);
 }
 
 template <threads Threads>
@@ -164,11 +165,20 @@ template <threads Threads>
 thread_cache* cached_slabs<Threads>::make_cache() noexcept {
   void* slot = nullptr;
   if (!owner_.has_number() || store_.take(cache_class(), &slot, 1) == 0) return nullptr;
+  if (inspected()) show(slot, size_class::bytes(cache_class()));
   thread_cache* const cache = thread_cache::format(slot);
   reached(moment::cache_made);
   if (owner_.adopt(cache)) return cache;
-  store_.put(cache_class(), &slot, 1);
+  put_cache(cache);
   return nullptr;
+}
+
+// Gives the slot back that a cache lies in.
+template <threads Threads>
+void cached_slabs<Threads>::put_cache(thread_cache* cache) noexcept {
+  void* slot = cache;
+  if (inspected()) hide(slot, size_class::bytes(cache_class()));
+  store_.put(cache_class(), &slot, 1);
 }
 
 // What the magazine of class `c`, wanting that limit, may have. Where the plan leaves no more, other classes in turn

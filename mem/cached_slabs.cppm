@@ -25,7 +25,8 @@ import :threads;
 /// the one that allocated them travel the same way, in batches.
 ///
 /// A thread's cache lies in a slot of the store. A thread that can have none (out of numbers, or in its very last
-/// breath) works on the store directly. Over a checked store every call takes the slow way. Nothing throws or
+/// breath) works on the store directly. Over a checked store, and under an inspector, every call
+/// takes the slow way. Nothing throws or
 /// allocates.
 export namespace strata::mem {
 
@@ -100,6 +101,7 @@ class cached_slabs {
  private:
   static void thread_ends(void* slabs, thread_cache* cache) noexcept;
   [[nodiscard]] thread_cache* make_cache() noexcept;
+  void put_cache(thread_cache* cache) noexcept;
   void keep_counters_of(const thread_cache& cache) noexcept;
   [[nodiscard]] std::size_t affordable(thread_cache& cache, std::size_t c, std::size_t wanted,
                                        refused_slot& refused) noexcept;

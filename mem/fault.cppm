@@ -17,15 +17,4 @@ using platform::memory_fault;
 using platform::uninstall_fault_hook;
 using platform::write_to_console;
 
-/// Whether AddressSanitizer is in this build: it explains faults itself, with handlers of its own.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-inline constexpr bool has_address_sanitizer = true;
-#else
-inline constexpr bool has_address_sanitizer = false;
-#endif
-#else
-inline constexpr bool has_address_sanitizer = false;
-#endif
-
 }  // namespace strata::mem

@@ -19,6 +19,9 @@ import :bytes;
 /// nothing here depends on how many blocks there are.
 export namespace strata::mem {
 
+// A heap's words may lie in hidden memory (:inspector), where none but the heap looks.
+#pragma clang attribute push(__attribute__((no_sanitize("address"))), apply_to = function)
+
 class free_index {
  public:
   static constexpr std::size_t lists_per_level = 32;
@@ -126,5 +129,7 @@ class free_index {
       lists_{};               ///< bit s of lists_[l] is set exactly when heads_[l * 32 + s] is not null
   std::uint64_t levels_ = 0;  ///< bit l is set exactly when lists_[l] is not 0
 };
+
+#pragma clang attribute pop
 
 }  // namespace strata::mem

@@ -157,7 +157,7 @@ class guarded_blocks {
   const std::uint64_t key_;
   page_guards guards_;
   address_outline outline_;  ///< of blocks that are live, leaving or held; changed under the lock
-  mutable mutex_for<Threads> lock_;
+  mutable mutex_for<Threads> lock_{"of guarded blocks"};
   block_book book_ ABSL_GUARDED_BY(lock_);
   guarded_figures figures_ ABSL_GUARDED_BY(lock_);
 };

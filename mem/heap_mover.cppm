@@ -22,6 +22,9 @@ import :placed_block;
 /// thread at a time.
 export namespace strata::mem {
 
+// A heap's words may lie in hidden memory (:inspector), where none but the heap looks.
+#pragma clang attribute push(__attribute__((no_sanitize("address"))), apply_to = function)
+
 /// A movable block that has just been moved. What was there is at `to`, and `from` is not to be read any more.
 struct heap_move {
   void* from = nullptr;
@@ -83,5 +86,7 @@ class heap_mover {
 
   boundary_heap& heap_;
 };
+
+#pragma clang attribute pop
 
 }  // namespace strata::mem

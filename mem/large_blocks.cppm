@@ -80,7 +80,7 @@ class large_blocks {
 
   [[nodiscard]] large_block* evict_oldest() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
 
-  mutable mutex_for<Threads> lock_;
+  mutable mutex_for<Threads> lock_{"of large blocks"};
   large_block* live_ ABSL_GUARDED_BY(lock_) = nullptr;
   large_block* kept_ ABSL_GUARDED_BY(lock_) = nullptr;    ///< newest first
   large_block* oldest_ ABSL_GUARDED_BY(lock_) = nullptr;  ///< last of kept_

@@ -68,7 +68,7 @@ class block_registry {
   }
 
  private:
-  mutable mutex lock_;
+  mutable mutex lock_{"of large pages"};
   address_counts blocks_ ABSL_GUARDED_BY(lock_);
 };
 

@@ -9,6 +9,7 @@ module;
 export module strata.mem:lock_ledger;
 
 import :address_counts;
+import :lock_watch;
 import :mutex;
 import :page_run;
 
@@ -73,7 +74,8 @@ class lock_ledger {
   void unlock_pages(const pages& given) noexcept;
   static void in_child(void* ledger) noexcept;
 
-  mutex lock_;
+  mutex lock_{lock_rank::pinned_pages,
+              "of the ledger of locked pages"};   ///< made when first asked for, after upper layers
   address_counts blocks_ ABSL_GUARDED_BY(lock_);  ///< that are locked
   address_counts ends_ ABSL_GUARDED_BY(lock_);    ///< pages where blocks end, and how many
   std::atomic<std::size_t> bytes_{0};

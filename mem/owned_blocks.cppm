@@ -72,7 +72,7 @@ class owned_blocks {
 
   [[nodiscard]] std::uintptr_t seal_of(const owned_block* b) const noexcept;
 
-  mutable mutex_for<Threads> lock_;
+  mutable mutex_for<Threads> lock_{"of owned blocks"};
   owned_block* live_ ABSL_GUARDED_BY(lock_) = nullptr;
   std::size_t bytes_ ABSL_GUARDED_BY(lock_) = 0;
 };

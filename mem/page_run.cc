@@ -3,6 +3,7 @@ module;
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <optional>
 
 module strata.mem:page_run.impl;
 
@@ -42,6 +43,12 @@ os_error unmap_run(page_run run) noexcept {
   const os_error error = platform::unmap(run.base, run.bytes);
   if (error.failed()) (void)platform::give_back(run.base, run.bytes);
   return error;
+}
+
+std::optional<std::size_t> resident_in(page_run run) noexcept {
+  platform::backing found;
+  if (platform::backing_of(run.base, run.bytes, found).failed()) return std::nullopt;
+  return static_cast<std::size_t>(found.resident);
 }
 
 void stranded_runs::add(page_run run) noexcept {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <cstddef>
+#include <optional>
 
 export module strata.mem:page_run;
 
@@ -47,6 +48,9 @@ inline constexpr std::size_t max_run_alignment = std::size_t{1} << 30;
 
 /// Gives a run back. When the OS refuses, the run stays mapped and its contents are given up: see stranded_runs.
 [[nodiscard]] os_error unmap_run(page_run run) noexcept;
+
+/// Bytes of a run that are in RAM; nothing when the OS does not tell. O(pages).
+[[nodiscard]] std::optional<std::size_t> resident_in(page_run run) noexcept;
 
 /// Runs the OS would not take back, kept in a list that lies in the runs themselves. One thread at a time.
 ///

@@ -12,6 +12,7 @@ module strata.mem:shadow_pool.impl;
 import :budget;
 import :bytes;
 import :list;
+import :lock_watch;
 import :mutex;
 import :page_run;
 import :shadow_pool;
@@ -50,7 +51,7 @@ shadow_pool::shadow_pool(const shadow_plan& plan) noexcept
     : plan_(completed(plan)),
       space_(shadow_space::of_process()),
       support_(platform::guards_supported()),
-      hook_(-1,  // between the pools' locks and that of the space
+      hook_(lock_rank::shadow_fork,  // between the pools' locks and that of the space
             {.prepare = [](void* self) noexcept { static_cast<shadow_pool*>(self)->copy_for_child(); },
              .parent = [](void* self) noexcept { static_cast<shadow_pool*>(self)->drop_copy(); },
              .child = [](void* self) noexcept { static_cast<shadow_pool*>(self)->become_child(); }},

@@ -228,7 +228,7 @@ class shadow_pool {
   std::size_t max_mappings_ = 0;
   std::size_t max_addresses_ = 0;
 
-  mutable mutex lock_;
+  mutable mutex lock_{"of a shadow"};
   platform::fork_hook hook_;
   os_error hook_refused_;
   std::atomic<bool> forked_{false};

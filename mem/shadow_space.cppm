@@ -10,6 +10,7 @@ module;
 export module strata.mem:shadow_space;
 
 import :bytes;
+import :lock_watch;
 import :mutex;
 import :page_run;
 import :shadow_slab;
@@ -226,7 +227,7 @@ class shadow_space {
   std::size_t page_bytes_ = 0;
   unsigned page_log2_ = 0;
 
-  mutable mutex lock_{-2};  ///< below the pools'
+  mutable mutex lock_{lock_rank::shadow_space, "of the shadows' addresses"};  ///< below the pools'
   std::uint32_t zone_count_ ABSL_GUARDED_BY(lock_) = 0;
   std::uint32_t seen_ ABSL_GUARDED_BY(lock_) = 0;  ///< zones that ever were a pool's, from the first
   std::uint32_t claimed_ ABSL_GUARDED_BY(lock_) = 0;

@@ -54,7 +54,7 @@ class shared_heap {
   [[nodiscard]] heap_report check() const noexcept ABSL_LOCKS_EXCLUDED(lock_);
 
  private:
-  mutable mutex lock_;
+  mutable mutex lock_{"of a small heap"};
   boundary_heap heap_ ABSL_GUARDED_BY(lock_);
   std::size_t allocations_ ABSL_GUARDED_BY(lock_) = 0;
 };

@@ -15,6 +15,7 @@ module strata.mem:slab_store.impl;
 import :bytes;
 import :decay;
 import :depot;
+import :inspector;
 import :list;
 import :mutex;
 import :schedule;
@@ -32,6 +33,10 @@ namespace {
 
 // Spans looked at for four units in a row before an empty one is taken: keeps the cost constant.
 constexpr int probes = 8;
+
+// What is not heads: hidden from the day a span comes to the day it goes, but for blocks and what is used here.
+constexpr std::size_t unit_space = span_bytes - span::head_units * unit_bytes;
+void* units_of(span* s) noexcept { return at<void>(s, static_cast<std::ptrdiff_t>(span_bytes - unit_space)); }
 
 const char* check_slab(const slab& s) noexcept {
   std::uint32_t set = 0;
@@ -199,11 +204,14 @@ void* slab_store<Threads>::take_piece() noexcept {
   void* piece = nullptr;
   class_store& store = classes_[c];
   const mem::lock held(store.lock);
-  return take_from_slabs(store, c, &piece, 1) == 1 ? piece : nullptr;
+  if (take_from_slabs(store, c, &piece, 1) != 1) return nullptr;
+  if (inspected()) show_as_is(piece, depot::piece_bytes);
+  return piece;
 }
 
 template <threads Threads>
 void slab_store<Threads>::put_piece(void* piece) noexcept {
+  if (inspected()) hide(piece, depot::piece_bytes);
   put(size_class::of(depot::piece_bytes), &piece, 1);
 }
 
@@ -242,11 +250,16 @@ template <threads Threads>
 void slab_store<Threads>::add_span(void* memory) noexcept {
   span* const added = span::format(memory);
   if (plan_.checked) added->out = {};
+  if (inspected()) hide(units_of(added), unit_space);
   const mem::lock held(span_lock_);
   ++spans_;
   if (plan_.checked) {
     // The units set aside are no slab and never free: this span stays until clear().
-    if (const std::size_t wanted = table_.wanted(); wanted != 0) table_.grow(added->set_aside(wanted / unit_bytes));
+    if (const std::size_t wanted = table_.wanted(); wanted != 0) {
+      void* const aside = added->set_aside(wanted / unit_bytes);
+      if (inspected()) show_as_is(aside, wanted);
+      table_.grow(aside);
+    }
     table_.add(address(added));
   }
   if (added->is_empty()) empty_spans_.add(1);
@@ -264,6 +277,7 @@ void* slab_store<Threads>::remove_empty_span(std::size_t keep) noexcept {
   low_empty_ = std::min(low_empty_, empty_bytes());
   spans_decay_.gave(span_bytes);
   if (plan_.checked) table_.remove(address(removed));
+  if (inspected()) show(units_of(removed), unit_space);
   return removed;
 }
 
@@ -395,6 +409,7 @@ span* slab_store<Threads>::clear() noexcept {
     while (span* const s = *list) {
       unlink(*list, s);
       link_front(all, s);
+      if (inspected()) show(units_of(s), unit_space);
     }
   }
   spans_ = 0;

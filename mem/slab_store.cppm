@@ -155,7 +155,7 @@ class slab_store {
   void unmake(class_store& store, slab* s) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
 
   const slab_plan plan_;
-  mutable mutex_for<Threads> span_lock_;
+  mutable mutex_for<Threads> span_lock_{"of a slab store's spans"};
   span* empty_ ABSL_GUARDED_BY(span_lock_) = nullptr;    ///< no unit in use
   span* partial_ ABSL_GUARDED_BY(span_lock_) = nullptr;  ///< some
   span* full_ ABSL_GUARDED_BY(span_lock_) = nullptr;     ///< all

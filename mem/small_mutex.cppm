@@ -6,6 +6,9 @@ module;
 
 export module strata.mem:small_mutex;
 
+import :checked;
+import :lock_watch;
+
 /// A lock of four bytes, for where there are many of them and one is held for a batch at most (Drepper, "Futexes are tricky", mutex 2).
 ///
 /// One exchange to lock, one to unlock; spins briefly, then sleeps. It knows nothing of fork(): whoever has an array of them takes them all
@@ -19,14 +22,17 @@ class ABSL_LOCKABLE small_mutex {
   small_mutex& operator=(const small_mutex&) = delete;
 
   inline void lock() noexcept ABSL_EXCLUSIVE_LOCK_FUNCTION() {
+    if constexpr (checked) watch_small_wait(this);
     int expected = free;
     if (!state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed))
         [[unlikely]] {
       lock_slowly();
     }
+    if constexpr (checked) watch_small_taken(this);
   }
 
   inline void unlock() noexcept ABSL_UNLOCK_FUNCTION() {
+    if constexpr (checked) watch_small_release(this);
     if (state_.exchange(free, std::memory_order_release) == contended) [[unlikely]] {
       state_.notify_one();
     }

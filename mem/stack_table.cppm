@@ -11,6 +11,7 @@ module;
 
 export module strata.mem:stack_table;
 
+import :lock_watch;
 import :mutex;
 import :page_run;
 
@@ -104,7 +105,8 @@ class stack_table {
   std::atomic<std::size_t> size_{0};                     ///< changed under the lock
   std::atomic<std::size_t> bytes_{0};                    ///< the same
   std::atomic<std::size_t> refused_{0};
-  mutable mutex lock_{-3};  ///< nothing else is taken under it, and others may be held: last at a fork
+  mutable mutex lock_{lock_rank::call_stacks,
+                      "of call stacks"};  ///< nothing else is taken under it, and others may be held
   std::array<page_run, max_chunks + 1> runs_ ABSL_GUARDED_BY(lock_){};  ///< of the chunks; the last of the heads
   std::size_t chunks_made_ ABSL_GUARDED_BY(lock_) = 0;
 };

@@ -11,6 +11,7 @@ module;
 
 module strata.mem:thread_number.impl;
 
+import :lock_watch;
 import :mutex;
 import :thread_number;
 
@@ -73,9 +74,9 @@ class number_list {
     }
   }
 
-  static constexpr int rank = 900;  // a leaf: nothing is locked under it
+  static constexpr int rank = lock_rank::thread_numbers;
 
-  mutex lock_{rank};
+  mutex lock_{rank, "of thread numbers"};  ///< nothing else is taken under it
   std::array<state, max_thread_number + 1> states_ ABSL_GUARDED_BY(lock_){};
   std::atomic<std::uint32_t> in_use_{0};  ///< or lost
   platform::fork_hook hook_;

@@ -8,6 +8,7 @@ module;
 
 export module strata.mem:threads;
 
+import :lock_watch;
 import :mutex;
 import :small_mutex;
 
@@ -26,7 +27,8 @@ enum class threads : bool {
 class ABSL_LOCKABLE no_mutex {
  public:
   no_mutex() = default;
-  explicit no_mutex(int /*rank*/) noexcept {}
+  explicit no_mutex(int /*rank*/, const char* /*name*/ = nullptr, lock_reach /*reach*/ = {}) noexcept {}
+  explicit no_mutex(const char* /*name*/, lock_reach /*reach*/ = {}) noexcept {}
   inline void lock() noexcept ABSL_EXCLUSIVE_LOCK_FUNCTION() {}
   inline void unlock() noexcept ABSL_UNLOCK_FUNCTION() {}
   [[nodiscard]] static inline platform::os_error unknown_to_fork() noexcept { return {}; }

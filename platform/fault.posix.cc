@@ -163,6 +163,15 @@ bool is_ours(const action& what) noexcept {
   return (what.sa_flags & SA_SIGINFO) != 0 && what.sa_sigaction == strata_platform_on_fault;
 }
 
+// Signal by signal: what lies in a mask beyond the last of them is left as it was on somebody's stack.
+bool is_same(const action& a, const action& b) noexcept {
+  if (a.sa_handler != b.sa_handler || a.sa_flags != b.sa_flags) return false;
+  for (int number = 1; number < NSIG; ++number) {
+    if (::sigismember(&a.sa_mask, number) != ::sigismember(&b.sa_mask, number)) return false;
+  }
+  return true;
+}
+
 action action_over(const action& before) noexcept {
   action ours{};
   ours.sa_sigaction = strata_platform_on_fault;
@@ -191,7 +200,7 @@ os_error hook(hooked_signal& signal) noexcept {
   const action ours = action_over(before);
   action replaced{};
   if (const os_error refused = answer(::sigaction(signal.number, &ours, &replaced)); refused.failed()) return refused;
-  if (std::memcmp(&replaced, &before, sizeof before) != 0) signal.before.keep(replaced);  // changed in between
+  if (!is_same(replaced, before)) signal.before.keep(replaced);  // changed in between
   signal.hooked = true;
   // A sanitizer that keeps its handlers for itself says success and does nothing.
   action now{};

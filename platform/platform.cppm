@@ -11,6 +11,7 @@ export import :facts;
 export import :fault;
 export import :fork;
 export import :guard;
+export import :image;
 export import :large_page;
 export import :lock;
 export import :mappings;

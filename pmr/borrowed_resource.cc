@@ -21,6 +21,11 @@ statistics borrowed_resource::stats() const noexcept {
   return figures;
 }
 
+fork_policy borrowed_resource::at_fork() const noexcept {
+  const auto* const known = dynamic_cast<const layer*>(resource_);
+  return known != nullptr ? known->at_fork() : fork_policy::works;
+}
+
 void* borrowed_resource::do_allocate(std::size_t bytes, std::size_t alignment) {
   void* p = nullptr;
   try {

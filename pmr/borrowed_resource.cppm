@@ -51,6 +51,9 @@ class borrowed_resource final : public direct_layer<borrowed_resource> {
 
   [[nodiscard]] statistics stats() const noexcept override;
 
+  /// As the borrowed resource says, if it is a layer; else what memory of a process does.
+  [[nodiscard]] fork_policy at_fork() const noexcept override;
+
  private:
   friend direct_layer;
 

@@ -35,6 +35,7 @@ void call_log::write_head() const noexcept {
 }
 
 void call_log::begin(const call& what) const noexcept {
+  mem::expect_no_lock_held("the sink of a call log");
   text_line line = start_of(layer_, what, "begin");
   if (what.alignment != 0) {
     const bool replaces = what.name == std::string_view("reallocate");

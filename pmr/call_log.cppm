@@ -67,7 +67,7 @@ class call_log {
   const char* const layer_;
   const text_sink to_;
   const std::size_t depth_;
-  mem::mutex lock_;
+  mem::mutex lock_{"of a call log"};
   mem::address_counts named_ ABSL_GUARDED_BY(lock_);
 };
 

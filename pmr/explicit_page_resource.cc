@@ -36,8 +36,7 @@ explicit_page_resource::explicit_page_resource(explicit_pages options)
 
 explicit_page_resource::~explicit_page_resource() {
   if (ledger_.blocks() != 0) {
-    report_misuse(
-        {.layer = name(), .sentence = "destroyed with live blocks: their pages stay mapped and nobody owns them"});
+    report_live("destroyed with live blocks: their pages stay mapped and nobody owns them", ledger_.figures());
   }
 }
 
@@ -104,6 +103,7 @@ void* explicit_page_resource::do_allocate(std::size_t bytes, std::size_t alignme
   }
   mapped_.fetch_add(got.run.bytes, std::memory_order_relaxed);
   ledger_.handed_out(bytes);
+  mem::add_root(got.run.base, got.run.bytes);
   return got.run.base;
 }
 
@@ -113,6 +113,7 @@ void explicit_page_resource::do_deallocate(void* p, std::size_t bytes, std::size
   ledger_.taken_back(bytes);
   mapped_.fetch_sub(run.bytes, std::memory_order_relaxed);
   pool_bytes_.fetch_sub(pooled, std::memory_order_relaxed);
+  mem::remove_root(run.base, run.bytes);
   if (mem::unmap_run(run).failed()) stranded_.fetch_add(run.bytes, std::memory_order_relaxed);
 }
 

@@ -57,6 +57,7 @@ class explicit_page_resource final : public direct_layer<explicit_page_resource>
   static constexpr std::size_t max_alignment = mem::max_run_alignment;
   static constexpr bool zeroed = true;
   static constexpr bool can_release = false;
+  static constexpr bool wants_all_back = true;
 
   explicit explicit_page_resource(explicit_pages options = {});
   ~explicit_page_resource() override;

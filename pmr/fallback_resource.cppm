@@ -106,8 +106,7 @@ class fallback_resource final : public direct_layer<fallback_resource<First, Sec
 
   ~fallback_resource() override {
     if (options_.live_at_end_is_misuse && ledger_.blocks() != 0) {
-      report_misuse({.layer = this->name(),
-                     .sentence = "destroyed with live blocks: nobody gives them back to their upstream any more"});
+      this->report_live("destroyed with live blocks: nobody gives them back to their upstream any more", stats());
     }
   }
 

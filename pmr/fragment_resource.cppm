@@ -13,6 +13,7 @@ export module strata.pmr:fragment_resource;
 
 import :allocation_error;
 import :exhaustion;
+import :inspected_blocks;
 import :layer;
 import :ledger;
 import :misuse;
@@ -36,7 +37,9 @@ import strata.mem;
 /// Complexity     lock-free: a few words of bitmap as a rule, all of them at worst, and a store for each fragment;
 ///                searches() tells. Giving back: a word for each 64 fragments. owner() O(1), in one of at most 64 regions.
 ///                check() and stats() O(fragments)
-/// Overhead       rounding to fragments; 6 bytes and a bit for each fragment; 4.5 KiB a region
+/// Overhead       rounding to fragments; 6 bytes and a bit for each fragment; 4.5 KiB a region. Under an inspector a block
+///                takes a fragment more if it fills its last one, but for whole pages, as long as there is room; what is
+///                known of it; and 256 KiB of blocks wait until there is no room otherwise
 /// Throws         allocation_error when no run is free, saying how much is and how long the longest run is, or what
 ///                upstream throws when it was to grow; nothing has changed. With exhaustion::aborts the same sentence ends
 ///                the process. Constructed with options that cannot be: std::invalid_argument; without its first region:
@@ -147,6 +150,7 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   [[nodiscard]] fragment_searches searches() const noexcept;
 
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return this->at_fork_with_books_in_upstream(); }
   [[nodiscard]] fault check() const noexcept override;
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
 
@@ -161,9 +165,11 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   };
 
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    return take(bytes, alignment, 0);
+    return mem::inspected() ? allocate_inspected(bytes, alignment) : take(bytes, alignment, 0);
   }
-  inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override { put(p, bytes, alignment, 0); }
+  inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
+    mem::inspected() ? deallocate_inspected(p, bytes, alignment) : put(p, bytes, alignment, 0);
+  }
 
   [[nodiscard]] std::size_t fragments_for(std::size_t bytes) const noexcept {
     return bytes == 0 ? 1 : (bytes - 1) / options_.fragment_bytes + 1;
@@ -184,6 +190,12 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
     return mem::round_up(bytes, std::size_t{64});
   }
 
+  [[nodiscard]] void* allocate_inspected(std::size_t bytes, std::size_t alignment);
+  void deallocate_inspected(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  [[nodiscard]] bool resize_inspected(void* p, std::size_t bytes) noexcept;
+  [[nodiscard]] std::size_t more_for(std::size_t bytes) const noexcept;
+  void give_back_due(std::size_t more_than) noexcept;
+  [[nodiscard]] void* take_now(std::size_t bytes, std::size_t alignment) noexcept;
   [[nodiscard]] void* find(std::size_t n, std::size_t alignment, fragment_tag tag, bool& full) noexcept;
   [[nodiscard]] void* take_slowly(std::size_t n, std::size_t alignment, fragment_tag tag, const char*& reason);
   [[nodiscard]] bool draw(std::size_t n, bool critical) noexcept;
@@ -209,6 +221,8 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   mem::tally<mem::threads::any> more_words_;
   mem::tally<mem::threads::any> contended_;
   striped_ledger ledger_;
+  inspected_blocks
+      inspected_;  ///< of blocks that were allocated; of what was taken, by its tag, only whether it is out
 };
 
 /// Fragments in the name of one owner, as an upstream of its own: what is taken here bears the tag.
@@ -253,24 +267,25 @@ fragment_resource(std::span<std::byte>, fragments) -> fragment_resource<>;
 
 template <class Upstream>
 fragment_resource<Upstream>::fragment_resource(Upstream* upstream, const fragments& options)
-    : base(options.name, upstream), upstream_(upstream), options_(options) {
+    : base(options.name, upstream), upstream_(upstream), options_(options), inspected_(options.name) {
   options_.validate();
   add_first(options_.region_bytes);
 }
 
 template <class Upstream>
 fragment_resource<Upstream>::fragment_resource(std::span<std::byte> memory, const fragments& options)
-    : base(options.name, nullptr), upstream_(nullptr), options_(options), own_(memory) {
+    : base(options.name, nullptr), upstream_(nullptr), options_(options), own_(memory), inspected_(options.name) {
   options_.validate();
   add_first(0);
 }
 
 template <class Upstream>
 fragment_resource<Upstream>::~fragment_resource() {
-  if (options_.live_at_end_is_misuse && ledger_.blocks() != 0) {
-    report_misuse({.layer = this->name(), .sentence = "destroyed with live blocks: their regions are gone"});
+  if (options_.live_at_end_is_misuse && stats().live_blocks != 0) {
+    this->report_live("destroyed with live blocks: their regions are gone", stats());
   }
   release();
+  if (mem::inspected()) mem::show_as_is(own_.data(), own_.size());
 }
 
 template <class Upstream>
@@ -306,12 +321,17 @@ void* fragment_resource<Upstream>::try_take(std::size_t bytes, std::size_t align
     return nullptr;
   }
   ledger_.handed_out(bytes);
+  if (mem::inspected()) mem::show(p, n * options_.fragment_bytes);
   return p;
 }
 
 template <class Upstream>
 mem::fragment_fault fragment_resource<Upstream>::try_put(void* p, std::size_t bytes, fragment_tag tag) noexcept {
   const std::size_t n = fragments_for(bytes);
+  if (mem::inspected()) {  // before it may be somebody else's
+    const mem::fragment_map::found whose = store_.find(p);
+    if (whose.start == p && whose.fragments == n && whose.tag == tag) mem::hide(p, n * options_.fragment_bytes);
+  }
   const mem::fragment_fault fault = store_.put(p, n, tag);
   if (fault == mem::fragment_fault::none) [[likely]] {
     undraw(n);
@@ -328,6 +348,81 @@ void fragment_resource<Upstream>::put(void* p, std::size_t bytes, std::size_t al
   }
 }
 
+// A block that fills its last fragment has no hidden byte behind it: then one more, unless it is whole pages, of which the
+// next one is another page's, or that is all there is room for. What waits is given back before more is taken from upstream.
+template <class Upstream>
+void* fragment_resource<Upstream>::allocate_inspected(std::size_t bytes, std::size_t alignment) {
+  std::size_t least = 0;
+  if (!mem::checked_round_up(std::max<std::size_t>(bytes, 1), options_.fragment_bytes, least) ||
+      least > mem::max_object || alignment > max_alignment) {
+    refuse(bytes, alignment, "no block can be so large or so aligned");
+  }
+  inspected_blocks::room room{.bytes = least + more_for(bytes), .alignment = alignment};
+  mem::book_entry* const entry = inspected_.promise();
+  if (entry == nullptr) refuse(bytes, alignment, "no memory for what is to be known of the block");
+  room.start = take_now(room.bytes, alignment);
+  if (room.start == nullptr && inspected_.waiting() != 0) {
+    give_back_due(0);
+    room.start = take_now(room.bytes, alignment);
+  }
+  if (room.start == nullptr) {
+    room.bytes = least;
+    try {
+      const char* reason = nullptr;
+      room.start = try_take(least, alignment, 0, false, reason);
+      if (room.start == nullptr) refuse(bytes, alignment, reason);
+    } catch (...) {
+      inspected_.withdraw(entry);
+      throw;
+    }
+  }
+  mem::hide(room.start, room.bytes);
+  return inspected_.admit(entry, room, bytes, alignment);
+}
+
+// Bytes of the fragment more.
+template <class Upstream>
+std::size_t fragment_resource<Upstream>::more_for(std::size_t bytes) const noexcept {
+  const bool is_full = bytes != 0 && bytes % options_.fragment_bytes == 0 && bytes % options_.page_bytes != 0;
+  return is_full ? options_.fragment_bytes : 0;
+}
+
+template <class Upstream>
+bool fragment_resource<Upstream>::resize_inspected(void* p, std::size_t bytes) noexcept {
+  const std::size_t has = store_.find(p).fragments;
+  const std::size_t wanted = std::min(has, fragments_for(bytes + more_for(bytes)));
+  inspected_.resize(p, bytes, wanted * options_.fragment_bytes);
+  store_.shrink(p, wanted);
+  undraw(has - wanted);
+  ledger_.resized(has * options_.fragment_bytes, wanted * options_.fragment_bytes);
+  return true;
+}
+
+// Without asking anybody.
+template <class Upstream>
+void* fragment_resource<Upstream>::take_now(std::size_t bytes, std::size_t alignment) noexcept {
+  const std::size_t n = fragments_for(bytes);
+  if (n > mem::fragment_map::max_count || alignment > max_alignment || !draw(n, false)) return nullptr;
+  bool full = false;
+  void* const p = find(n, alignment, 0, full);
+  p != nullptr ? ledger_.handed_out(bytes) : undraw(n);
+  return p;
+}
+
+template <class Upstream>
+void fragment_resource<Upstream>::deallocate_inspected(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+  if (inspected_.take_back(p, bytes, alignment)) give_back_due(inspected_blocks::most_held);
+}
+
+template <class Upstream>
+void fragment_resource<Upstream>::give_back_due(std::size_t more_than) noexcept {
+  for (std::size_t left = inspected_.waiting(); left != 0; --left) {
+    const inspected_blocks::room due = inspected_.next_due(more_than);
+    if (due.start == nullptr) return;
+    put(due.start, due.bytes, due.alignment, 0);
+  }
+}
+
 template <class Upstream>
 fragment_owner fragment_resource<Upstream>::owner(const void* p) const noexcept {
   const mem::fragment_map::found found = store_.find(p);
@@ -339,6 +434,7 @@ bool fragment_resource<Upstream>::try_resize(void* p, std::size_t old_bytes, std
   const std::size_t has = fragments_for(old_bytes);
   const std::size_t wanted = fragments_for(bytes);
   if (wanted > has) return false;
+  if (mem::inspected() && inspected_.bytes_at(p) != 0) return resize_inspected(p, bytes);
   store_.shrink(p, wanted);
   undraw(has - wanted);
   ledger_.resized(old_bytes, bytes);
@@ -455,6 +551,7 @@ void fragment_resource<Upstream>::add_first(std::size_t data_bytes) {
   spare_.fetch_add(fragments_in(data_bytes) - fragments_in(regions_[0].data_bytes), std::memory_order_relaxed);
   regions_[0] = {nullptr, tables, data_bytes};
   store_.add(mem::fragment_map::make(data + data_bytes, data, shape_of(data_bytes)));
+  if (mem::inspected()) mem::hide(data, data_bytes);
 }
 
 // As large as the largest before; as large as needed, where that is refused.
@@ -470,6 +567,7 @@ void fragment_resource<Upstream>::add_another(std::size_t needed) {
       tables = obtain(table_bytes, alignof(mem::fragment_map));
       void* const data = obtain(data_bytes, options_.page_bytes);
       regions_[store_.regions()] = {tables, table_bytes, data_bytes};
+      if (mem::inspected()) mem::hide(data, data_bytes);
       store_.add(mem::fragment_map::make(tables, data, shape_of(data_bytes)));
       return;
     } catch (...) {
@@ -484,7 +582,9 @@ template <class Upstream>
 bool fragment_resource<Upstream>::revive(std::size_t needed) {
   for (std::size_t i = 1; i < store_.regions(); ++i) {
     if (store_.region(i).base() != nullptr || regions_[i].data_bytes < needed) continue;
-    store_.region(i).revive(obtain(regions_[i].data_bytes, options_.page_bytes));
+    void* const data = obtain(regions_[i].data_bytes, options_.page_bytes);
+    if (mem::inspected()) mem::hide(data, regions_[i].data_bytes);
+    store_.region(i).revive(data);
     return true;
   }
   if (store_.regions() < options_.max_regions) return false;
@@ -494,6 +594,7 @@ bool fragment_resource<Upstream>::revive(std::size_t needed) {
 template <class Upstream>
 std::size_t fragment_resource<Upstream>::trim() noexcept {
   if (growth_.is_mine()) return 0;
+  give_back_due(0);
   mem::take_turn(growth_);
   std::size_t freed = 0;
   for (std::size_t i = 1; i < store_.regions(); ++i) {
@@ -509,6 +610,7 @@ std::size_t fragment_resource<Upstream>::trim() noexcept {
 template <class Upstream>
 void fragment_resource<Upstream>::release() noexcept {
   ledger_.released();
+  inspected_.forget_all();
   spare_.store(fragments_in(regions_[0].data_bytes) - reserved(), std::memory_order_relaxed);
   const std::size_t count = store_.regions();
   std::byte* const first = count == 0 ? nullptr : store_.region(0).base();
@@ -545,6 +647,7 @@ void* fragment_resource<Upstream>::obtain(std::size_t bytes, std::size_t alignme
 template <class Upstream>
 void fragment_resource<Upstream>::give_back(void* p, std::size_t bytes, std::size_t alignment) noexcept {
   held_.subtract(bytes);
+  if (mem::inspected()) mem::show(p, bytes);
   upstream_->deallocate(p, bytes, alignment);
 }
 
@@ -561,7 +664,7 @@ statistics fragment_resource<Upstream>::stats() const noexcept {
   figures.upstream = upstream_ != nullptr ? held_.get() : own_.size();
   figures.kept = store_.count().free;
   figures.overhead = figures.upstream - figures.live - figures.kept;
-  return figures;
+  return inspected_.over(figures);
 }
 
 template <class Upstream>

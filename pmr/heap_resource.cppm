@@ -16,8 +16,10 @@ module;
 export module strata.pmr:heap_resource;
 
 import :allocation_error;
+import :finding;
 import :heap_dump;
 import :heap_options;
+import :inspected_blocks;
 import :layer;
 import :ledger;
 import :misuse;
@@ -37,7 +39,8 @@ import strata.mem;
 /// Size           up to 2^45 bytes; zero takes a smallest block
 /// Complexity     O(1) but for the arenas' tree, O(log arenas), whatever the sequence of sizes; compact(), check() and
 ///                walk() O(blocks)
-/// Overhead       8 bytes a block, rounding to the quantum (16), 48 bytes an arena; a movable block 16 more
+/// Overhead       8 bytes a block, rounding to the quantum (16), 48 bytes an arena; a movable block 16 more. Under an
+///                inspector what is known of each block, and 256 KiB of blocks that wait until the heap wants more
 /// Throws         what upstream throws, or allocation_error for what cannot be and beyond max_bytes, after one
 ///                compaction that did not help; nothing has changed. What owners and panic throw
 /// Deallocate     noexcept unless panic throws; size and alignment as allocated. A block that is free already and a
@@ -95,13 +98,16 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
         upstream_(upstream),
         options_(options),
         may_wait_(options.checks || options.keep_freed < 64 ? 0 : options.keep_freed - 64),
+        detour_(why_inspected()),
         heap_({.quantum = options.quantum, .min_block = options.min_block, .keep = options.keep_freed}),
         decay_(mem::decay_period(options.decay_ms)),
-        timer_(mem::decay_period(options.decay_ms)) {}
+        timer_(mem::decay_period(options.decay_ms)),
+        inspected_(options.name) {}
 
   ~heap_resource() override;
 
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return this->at_fork_with_books_in_upstream(); }
   [[nodiscard]] heap_figures counters() const noexcept;
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
 
@@ -216,9 +222,9 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   class turn;
 
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    {
+    if constexpr (!mem::has_address_sanitizer) {
       const mem::lock held(lock_);
-      if (damage_ == nullptr) [[likely]] {
+      if (detour_ == nullptr) [[likely]] {
         if (void* const p = heap_.allocate(bytes, alignment); p != nullptr) [[likely]] {
           ledger_.handed_out(bytes);
           return p;
@@ -231,9 +237,10 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
     given due{p, bytes, alignment};
     mem::heap_fault fault = mem::heap_fault::none;
+    if constexpr (mem::has_address_sanitizer) return take_detour(due);
     {
       const mem::lock held(lock_);
-      if (damage_ == nullptr) [[likely]] {
+      if (detour_ == nullptr) [[likely]] {
         ledger_.taken_back(bytes);
         if (bytes <= may_wait_ && p != nullptr) [[likely]] {
           // What stands in front of a block that was not used for a while is far away: it is sent for, and looked at
@@ -254,14 +261,22 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
           ledger_.not_taken_back(due.bytes);
         }
       } else {
-        fault = mem::heap_fault::not_a_block;
+        fault = mem::heap_fault::bad_count;  // no answer to a deallocation
       }
     }
+    if (fault == mem::heap_fault::bad_count) return take_detour(due);
     tell_found();
     if (fault != mem::heap_fault::none) return refuse(fault, due);
     give_back_excess();
   }
 
+  [[nodiscard]] static const char* why_inspected() noexcept { return mem::inspected() ? "inspected" : nullptr; }
+  [[gnu::noinline]] void take_detour(const given& block);
+  void deallocate_inspected(const given& block);
+  void give_back_due(std::size_t more_than);
+  void put(const given& room);
+  [[nodiscard]] void* obtain_inspected(const request& r);
+  [[nodiscard]] void* reallocate_inspected(void* p, std::size_t old_bytes, std::size_t bytes, std::size_t alignment);
   [[nodiscard]] void* serve(const request& r) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] void* regrow(const request& r) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] std::size_t arena_for(const request& r) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
@@ -275,6 +290,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
     return c.empty > options_.may_keep(c.regions);
   }
   [[nodiscard]] void* obtain(const request& r);
+  [[nodiscard]] void* find_room(const request& r);
   [[nodiscard]] void* serve_by_all_means(const request& r, std::size_t needed);
   [[nodiscard]] void* serve_from_new_arena(const request& r, std::size_t needed);
   [[nodiscard]] void* add_and_serve(void* start, std::size_t bytes, const request& r);
@@ -297,10 +313,11 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   Upstream* const upstream_;
   const options_type options_;
   const std::size_t may_wait_;  ///< bytes; larger blocks do not wait
-  mutable mem::mutex_for<Threads> lock_;
+  mutable mem::mutex_for<Threads> lock_{"of a heap"};
   mem::growth_for<Threads> growth_;                      ///< arenas come and go, and blocks move, in turns
   std::atomic<std::size_t> still_{0};                    ///< who wants no block moved
   const char* damage_ ABSL_GUARDED_BY(lock_) = nullptr;  ///< what was found damaged; null: nothing
+  const char* detour_ ABSL_GUARDED_BY(lock_);  ///< null, or why no call takes the short way: damage, inspection
   // Blocks that were deallocated and are not yet looked at, and those that were, and were none. The heap still holds
   // them for used; the ledger does not.
   mutable std::array<given, 4> waiting_ ABSL_GUARDED_BY(lock_){};
@@ -317,6 +334,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   mem::idleness idle_ ABSL_GUARDED_BY(lock_);
   std::size_t uses_seen_ ABSL_GUARDED_BY(lock_) = 0;
   mem::decay_timer<Threads> timer_;
+  inspected_blocks inspected_;  ///< a room is a block of the heap; its own words are hidden too
 };
 
 template <class Upstream>
@@ -345,13 +363,14 @@ template <class Upstream, threads Threads>
 heap_resource<Upstream, Threads>::~heap_resource() {
   const statistics figures = stats();
   if (options_.live_at_end_is_misuse && figures.live_blocks != 0) {
-    report_misuse({.layer = this->name(), .sentence = "destroyed with live blocks: their arenas are gone"});
+    this->report_live("destroyed with live blocks: their arenas are gone", figures);
   }
   release();
 }
 
 template <class Upstream, threads Threads>
 statistics heap_resource<Upstream, Threads>::stats() const noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   settle();
   const mem::heap_counters c = heap_.counters();
@@ -359,11 +378,12 @@ statistics heap_resource<Upstream, Threads>::stats() const noexcept {
   figures.upstream = c.regions;
   figures.kept = c.free + c.kept;
   figures.overhead = c.used - figures.live + c.fences;
-  return figures;
+  return inspected_.over(figures);
 }
 
 template <class Upstream, threads Threads>
 heap_figures heap_resource<Upstream, Threads>::counters() const noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   settle();
   const mem::heap_counters c = heap_.counters();
@@ -371,7 +391,7 @@ heap_figures heap_resource<Upstream, Threads>::counters() const noexcept {
           .used = c.used,
           .free = c.free + c.kept,
           .overhead = c.fences,
-          .frees = ledger_.deallocations(),
+          .frees = ledger_.deallocations() + inspected_.waiting(),
           .frees_at_last_compaction = frees_at_last_compaction_,
           .compactions = compactions_};
 }
@@ -388,6 +408,7 @@ std::size_t heap_resource<Upstream, Threads>::degraded(std::span<degradation> ou
 template <class Upstream, threads Threads>
 fault heap_resource<Upstream, Threads>::check() const noexcept {
   {
+    const mem::look allowed;
     const mem::lock held(lock_);
     if (damage_ != nullptr) return {damage_, nullptr};
     settle();
@@ -401,6 +422,7 @@ fault heap_resource<Upstream, Threads>::check() const noexcept {
 
 template <class Upstream, threads Threads>
 fault heap_resource<Upstream, Threads>::check(const void* p) const noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   if (damage_ != nullptr) return {damage_, nullptr};
   settle();
@@ -411,13 +433,15 @@ fault heap_resource<Upstream, Threads>::check(const void* p) const noexcept {
 
 template <class Upstream, threads Threads>
 bool heap_resource<Upstream, Threads>::holds(const void* p) const noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   settle();
-  return heap_.inspect(p) == mem::heap_fault::none;
+  return heap_.inspect(p) == mem::heap_fault::none && inspected_.is_live(p);
 }
 
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::walk(absl::FunctionRef<void(const mem::heap_block&)> visitor) const {
+  const mem::look allowed;
   const mem::lock held(lock_);
   settle();
   heap_.walk(visitor);
@@ -426,6 +450,7 @@ void heap_resource<Upstream, Threads>::walk(absl::FunctionRef<void(const mem::he
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::dump(std::FILE* out) const {
   heap_dump lines(out, this->name());
+  const mem::look allowed;
   const mem::lock held(lock_);
   settle();
   heap_.walk([&](const mem::region& r) { lines.add(r); }, [&](const mem::heap_block& b) { lines.add(b); });
@@ -450,39 +475,47 @@ void* heap_resource<Upstream, Threads>::allocate_movable(std::size_t bytes, std:
 
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::set_owner(void* p, block_owner& owner) noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   mem::heap_mover(heap_).set_owner(p, &owner);
 }
 
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::usable_size(const void* p) const noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);  // a neighbour that goes writes into the word that says so
-  return mem::boundary_heap::usable_size(p);
+  return mem::inspected() ? inspected_.bytes_at(p) : mem::boundary_heap::usable_size(p);
 }
 
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::usable_size(void* p, std::size_t bytes) noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   const std::size_t all = heap_.take_slack(p);
   ledger_.resized(bytes, all);
+  if (mem::inspected()) inspected_.resize(p, all, all);
   return all;
 }
 
 template <class Upstream, threads Threads>
 bool heap_resource<Upstream, Threads>::try_resize(void* p, std::size_t old_bytes, std::size_t bytes) noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
-  if (damage_ != nullptr || !heap_.resize(p, bytes)) return false;
+  if (damage_ != nullptr || !inspected_.is_live(p) || !heap_.resize(p, bytes)) return false;
   ledger_.resized(old_bytes, bytes);
+  if (mem::inspected()) inspected_.resize(p, bytes, bytes);
   return true;
 }
 
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::try_expand(void* p, std::size_t old_bytes, std::size_t least,
                                                          std::size_t most) noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   const std::size_t bytes = std::min(most, heap_.room_at(p));
   if (damage_ != nullptr || bytes < least || !heap_.resize(p, bytes)) return old_bytes;
   ledger_.resized(old_bytes, bytes);
+  if (mem::inspected()) inspected_.resize(p, bytes, bytes);
   return bytes;
 }
 
@@ -494,6 +527,7 @@ void* heap_resource<Upstream, Threads>::reallocate(void* p, std::size_t old_byte
     panic({this->name(), found.sentence, p, old_bytes, alignment});
     return p;
   }
+  if (mem::inspected()) return reallocate_inspected(p, old_bytes, bytes, alignment);
   return obtain({.what = kind::grown, .bytes = bytes, .alignment = alignment, .subject = p, .old_bytes = old_bytes});
 }
 
@@ -501,6 +535,7 @@ template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::release() noexcept {
   mem::region* r = nullptr;
   {
+    const mem::look allowed;
     const mem::lock held(lock_);
     settle();
   }
@@ -509,16 +544,21 @@ void heap_resource<Upstream, Threads>::release() noexcept {
   } catch (...) {  // panic has been told, and nothing can be passed on from here
   }
   {
+    const mem::look allowed;
     const mem::lock held(lock_);
     waiting_.fill({});
     found_count_ = 0;
     ledger_.released();
     damage_ = nullptr;
+    detour_ = why_inspected();
+    inspected_.forget_all();
     r = heap_.clear();
   }
   while (r != nullptr) {
     mem::region* const next = r->next;  // read before the arena is gone
-    upstream_->deallocate(r, r->bytes, arena_alignment);
+    const std::size_t bytes = r->bytes;
+    if (mem::inspected()) mem::show(r, bytes);
+    upstream_->deallocate(r, bytes, arena_alignment);
     r = next;
   }
 }
@@ -579,11 +619,106 @@ std::size_t heap_resource<Upstream, Threads>::arena_for(const request& r) noexce
 
 template <class Upstream, threads Threads>
 void* heap_resource<Upstream, Threads>::obtain(const request& r) {
+  return mem::inspected() ? obtain_inspected(r) : find_room(r);
+}
+
+// Placed and movable blocks come back with any alignment.
+template <class Upstream, threads Threads>
+void* heap_resource<Upstream, Threads>::obtain_inspected(const request& r) {
+  mem::book_entry* const entry = inspected_.promise();
+  if (entry == nullptr) fail(r, "no memory for what is to be known of the block");
+  inspected_blocks::room room{.bytes = r.bytes};
+  try {
+    room.start = find_room(r);
+  } catch (...) {
+    inspected_.withdraw(entry);
+    throw;
+  }
+  return inspected_.admit(entry, room, r.bytes, r.what == kind::plain ? r.alignment : inspected_blocks::any_alignment);
+}
+
+// A new block each time: the old one waits.
+template <class Upstream, threads Threads>
+void* heap_resource<Upstream, Threads>::reallocate_inspected(void* p, std::size_t old_bytes, std::size_t bytes,
+                                                             std::size_t alignment) {
+  request r{kind::plain, bytes, alignment};
+  {
+    const mem::look allowed;
+    const mem::lock held(lock_);
+    if (mem::heap_mover::is_movable(p)) {
+      r.what = kind::movable;
+      r.alignment = std::max(alignment, mem::heap_mover::alignment(p));
+      r.subject = mem::heap_mover::owner(p);
+    }
+  }
+  void* const q = obtain_inspected(r);
+  __builtin_memcpy(q, p, std::min(old_bytes, bytes));
+  deallocate_inspected({p, old_bytes, inspected_.alignment_at(p)});
+  return q;
+}
+
+// Where the short way is closed.
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::take_detour(const given& block) {
+  bool damaged = false;
+  {
+    const mem::lock held(lock_);
+    damaged = damage_ != nullptr;
+  }
+  tell_found();
+  damaged ? refuse(mem::heap_fault::not_a_block, block) : deallocate_inspected(block);
+}
+
+// A movable block does not wait: it would be moved meanwhile, and its owner told.
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::deallocate_inspected(const given& block) {
+  const auto [at, bytes, alignment] = block;
+  bool movable = false;
+  if (inspected_.is_live(at)) {
+    const mem::look allowed;
+    const mem::lock held(lock_);
+    movable = mem::heap_mover::is_movable(at);
+  }
+  const finding wrong =
+      movable ? inspected_.take_for_good(at, bytes, alignment) : inspected_.take(at, bytes, alignment);
+  if (wrong) return panic(inspected_.told(wrong, at, bytes, alignment));
+  movable ? put(block) : give_back_due(inspected_blocks::most_held);
+}
+
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::give_back_due(std::size_t more_than) {
+  for (std::size_t left = inspected_.waiting(); left != 0; --left) {
+    const inspected_blocks::room due = inspected_.next_due(more_than);
+    if (due.start == nullptr) return;
+    put({due.start, due.bytes, due.alignment});
+  }
+}
+
+template <class Upstream, threads Threads>
+void heap_resource<Upstream, Threads>::put(const given& room) {
+  mem::heap_fault fault = mem::heap_fault::none;
+  {
+    const mem::look allowed;
+    const mem::lock held(lock_);
+    if (damage_ != nullptr) return;
+    ledger_.taken_back(room.bytes);
+    const auto freed = heap_.deallocate(room.at, room.bytes);
+    fault = freed.fault;
+    if (fault == mem::heap_fault::none && (freed.emptied == nullptr || !has_excess())) return;
+    if (fault != mem::heap_fault::none) ledger_.not_taken_back(room.bytes);
+  }
+  if (fault != mem::heap_fault::none) return refuse(fault, room);
+  give_back_excess();
+}
+
+template <class Upstream, threads Threads>
+void* heap_resource<Upstream, Threads>::find_room(const request& r) {
   if (std::uint64_t now = 0; timer_.is_due(now)) tick(now);
   for (;;) {
     const mem::growth::moment seen = growth_.now();
     std::size_t needed = 0;
     {
+      const mem::look allowed;
       const mem::lock held(lock_);
       settle();
       if (damage_ == nullptr) {
@@ -593,6 +728,10 @@ void* heap_resource<Upstream, Threads>::obtain(const request& r) {
     }
     tell_found();
     if (needed == 0) fail(r, why_not(r));
+    if (inspected_.waiting() != 0) {  // before anybody is asked for more
+      give_back_due(0);
+      continue;
+    }
     if (growth_.under_way(seen)) {
       if (growth_.is_mine()) {
         fail(r, "no free block will do, and this very thread is getting an arena or moving blocks");
@@ -614,10 +753,12 @@ void* heap_resource<Upstream, Threads>::serve_by_all_means(const request& r, std
   } catch (...) {
     void* p = nullptr;
     if (compact_in_turn() != 0) {
+      const mem::look allowed;
       const mem::lock held(lock_);
       p = serve(r);
     }
     if (p != nullptr) return p;
+    const mem::look allowed;
     const mem::lock held(lock_);
     ledger_.failed();
     throw;
@@ -656,6 +797,7 @@ void* heap_resource<Upstream, Threads>::add_and_serve(void* start, std::size_t b
     arena upper{};
     arena lower{};
     {
+      const mem::look allowed;
       const mem::lock held(lock_);
       const void* const end = mem::at<std::byte>(start, static_cast<std::ptrdiff_t>(bytes));
       if (const mem::region* const r_above = heap_.find_region(end); r_above == end) upper = {end, r_above->bytes};
@@ -669,7 +811,9 @@ void* heap_resource<Upstream, Threads>::add_and_serve(void* start, std::size_t b
     }
     with_lower = lower.start != nullptr && options_.merge(options_.argument, lower, whole);
   }
+  const mem::look allowed;
   const mem::lock held(lock_);
+  if (mem::inspected()) mem::hide(mem::at<std::byte>(start, sizeof(mem::region)), bytes - sizeof(mem::region));
   heap_.add(start, bytes,
             [&](const mem::region& lower, const mem::region&) { return &lower == start ? with_upper : with_lower; });
   return serve(r);
@@ -687,6 +831,7 @@ std::size_t heap_resource<Upstream, Threads>::compact() {
 
 template <class Upstream, threads Threads>
 bool heap_resource<Upstream, Threads>::start_compaction() noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   settle();
   mem::heap_mover mover(heap_);
@@ -695,24 +840,29 @@ bool heap_resource<Upstream, Threads>::start_compaction() noexcept {
   if (heap_.movable_blocks() == 0 || !mover.worthwhile()) return false;
   mover.start();
   ++compactions_;
-  frees_at_last_compaction_ = ledger_.deallocations();
+  frees_at_last_compaction_ = ledger_.deallocations() + inspected_.waiting();
   return compacting_ = true;
 }
 
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::end_compaction() noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   compacting_ = false;
 }
 
 template <class Upstream, threads Threads>
 mem::heap_step heap_resource<Upstream, Threads>::move_one(mem::heap_move& move) noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
-  return mem::heap_mover(heap_).step(move);
+  const mem::heap_step step = mem::heap_mover(heap_).step(move);
+  if (mem::inspected() && step == mem::heap_step::moved) inspected_.move(move.from, move.to);
+  return step;
 }
 
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::compact_in_turn() {
+  give_back_due(0);
   if (!start_compaction()) return 0;
   std::size_t moved = 0;
   try {
@@ -720,6 +870,7 @@ std::size_t heap_resource<Upstream, Threads>::compact_in_turn() {
     for (mem::heap_step step = move_one(move); step != mem::heap_step::done; step = move_one(move)) {
       if (step != mem::heap_step::moved) continue;
       ++moved;
+      mem::expect_no_lock_held("the owner of a block that was moved");
       static_cast<block_owner*>(move.owner)->moved(move.from, move.to);
     }
   } catch (...) {
@@ -741,10 +892,12 @@ void heap_resource<Upstream, Threads>::hold_still() noexcept {
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::trim() noexcept {
   if (growth_.is_mine()) return 0;
+  give_back_due(0);
   mem::take_turn(growth_);
   std::size_t bytes = 0;
   while (const std::size_t arena = give_back(true)) bytes += arena;
   {
+    const mem::look allowed;
     const mem::lock held(lock_);
     if (damage_ == nullptr) heap_.discard_free();
   }
@@ -780,9 +933,11 @@ std::size_t heap_resource<Upstream, Threads>::tick(std::uint64_t now) noexcept {
   return freed;
 }
 
-// Bytes of empty arenas that may go. What becomes empty here, `joined` bytes that no look had seen, was of no use for as long as the blocks that waited.
+// Bytes of empty arenas that may go. What becomes empty here, `joined` bytes that no look had seen, was of no use for as
+// long as the blocks that waited.
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::look(std::uint64_t now, std::size_t& joined) noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   if (damage_ != nullptr) return 0;
   const std::size_t empty = heap_.counters().empty;
@@ -801,6 +956,7 @@ std::size_t heap_resource<Upstream, Threads>::give_back_unused(std::size_t& byte
   mem::region* arena = nullptr;
   std::size_t gone = 0;
   {
+    const mem::look allowed;
     const mem::lock held(lock_);
     if (damage_ != nullptr) return 0;
     for (arena = heap_.empty_region(); arena != nullptr && arena->bytes > bytes;) arena = arena->next;
@@ -809,6 +965,7 @@ std::size_t heap_resource<Upstream, Threads>::give_back_unused(std::size_t& byte
     heap_.remove(arena);
   }
   bytes -= gone;
+  if (mem::inspected()) mem::show(arena, gone);
   upstream_->deallocate(arena, gone, arena_alignment);
   return gone;
 }
@@ -819,6 +976,7 @@ std::size_t heap_resource<Upstream, Threads>::give_back(bool all) noexcept {
   mem::region* arena = nullptr;
   std::size_t bytes = 0;
   {
+    const mem::look allowed;
     const mem::lock held(lock_);
     if (damage_ != nullptr) return 0;
     if (all) {
@@ -830,6 +988,7 @@ std::size_t heap_resource<Upstream, Threads>::give_back(bool all) noexcept {
     bytes = arena->bytes;
     heap_.remove(arena);
   }
+  if (mem::inspected()) mem::show(arena, bytes);
   upstream_->deallocate(arena, bytes, arena_alignment);
   return bytes;
 }
@@ -856,6 +1015,7 @@ void heap_resource<Upstream, Threads>::tell_found() {
   for (;;) {
     fault_of first{};
     {
+      const mem::look allowed;
       const mem::lock held(lock_);
       if (found_count_ == 0) return;
       first = found_[--found_count_];
@@ -869,12 +1029,13 @@ template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::refuse(mem::heap_fault fault, const given& block) {
   const char* sentence = mem::describe(fault);
   {
+    const mem::look allowed;
     const mem::lock held(lock_);
     if (damage_ != nullptr) {
       sentence = "the heap was found damaged, and takes nothing back";
     } else if (fault == mem::heap_fault::not_a_block) {
       const mem::heap_report report = heap_.check();
-      if (report.fault != mem::heap_fault::none) damage_ = mem::describe(report.fault);
+      if (report.fault != mem::heap_fault::none) detour_ = damage_ = mem::describe(report.fault);
     }
   }
   panic({this->name(), sentence, block.at, block.bytes, block.alignment});
@@ -883,12 +1044,14 @@ void heap_resource<Upstream, Threads>::refuse(mem::heap_fault fault, const given
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::panic(const misuse& what) const {
   if (options_.panic == nullptr) return report_misuse(what);
+  mem::expect_no_lock_held("who is told of a heap's faults");
   options_.panic(options_.argument, what);
 }
 
 // Why no arena would do.
 template <class Upstream, threads Threads>
 const char* heap_resource<Upstream, Threads>::why_not(const request& r) const noexcept {
+  const mem::look allowed;
   const mem::lock held(lock_);
   if (damage_ != nullptr) return "the heap was found damaged, and serves nothing";
   if (r.what == kind::placed) return "no address has that residue with room for the block within a span";
@@ -898,6 +1061,7 @@ const char* heap_resource<Upstream, Threads>::why_not(const request& r) const no
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::fail(const request& r, const char* reason) {
   {
+    const mem::look allowed;
     const mem::lock held(lock_);
     ledger_.failed();
   }

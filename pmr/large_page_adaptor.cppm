@@ -104,6 +104,8 @@ class large_page_adaptor final : public direct_layer<large_page_adaptor<Upstream
     }
   }
 
+  ~large_page_adaptor() override { this->expect_all_back(stats()); }
+
   /// Bytes of live blocks that should be in large pages: the whole ones within them.
   [[nodiscard]] std::size_t asked_bytes() const noexcept { return asked_.load(std::memory_order_relaxed); }
   /// Bytes of those that are, as the OS says now. Takes the time to look at every page of them.

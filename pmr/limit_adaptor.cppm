@@ -120,6 +120,8 @@ class limit_adaptor final : public direct_layer<limit_adaptor<Upstream, Options>
   explicit limit_adaptor(Upstream* upstream, const Options& options)
       : base(options.name, upstream), upstream_(upstream), options_(options), budget_(budget_of(options)) {}
 
+  ~limit_adaptor() override { this->expect_all_back(stats()); }
+
   /// Bytes; with a share, of the memory there was when this was made.
   [[nodiscard]] std::size_t limit_bytes() const noexcept { return budget_.limit(); }
   /// From now on, bytes. What is live stays, also when it is more.
@@ -185,6 +187,7 @@ class limit_adaptor final : public direct_layer<limit_adaptor<Upstream, Options>
       if (relief::is_under_way(this)) return false;
       const relief under_way(this);
       const std::size_t before = deallocations_.get();
+      mem::expect_no_lock_held("what relieves a limit");
       return options_.when_short(options_.argument, shortage_of(bytes, alignment, upstream_failed)) &&
              deallocations_.get() != before;
     } else {

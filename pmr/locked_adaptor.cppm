@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -84,6 +85,10 @@ class locker {
   // Wipes a block and ends what take() began.
   void give(void* p, const request& whole) noexcept;
 
+  [[nodiscard]] inline fork_policy at_fork() const noexcept {
+    if (options_.children == children_find::a_copy) return fork_policy::works;
+    return options_.children == children_find::zeros ? fork_policy::wiped : fork_policy::refused;
+  }
   [[nodiscard]] std::size_t unlocked() const noexcept;
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept;
 
@@ -138,9 +143,14 @@ class locked_adaptor final : public direct_layer<locked_adaptor<Upstream>> {
     return figures;
   }
 
+  ~locked_adaptor() override { this->expect_all_back(stats()); }
+
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override {
     return locker_.degraded(out);
   }
+
+  /// As `children` says.
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return std::max(base::at_fork(), locker_.at_fork()); }
 
  private:
   friend base;

@@ -68,6 +68,9 @@ class mempool_cache final : mempool_place<Upstream>, public named_cache<fragment
   }
   ~mempool_cache() override { this->pool_->introduce(this->tag_, nullptr); }
 
+  /// As the pool.
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return this->pool_->at_fork(); }
+
  private:
   void take_back(void* item) noexcept override { this->recycle(item); }
   [[nodiscard]] std::size_t usable_size(const void* p) const noexcept override {

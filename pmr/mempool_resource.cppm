@@ -17,6 +17,7 @@ export module strata.pmr:mempool_resource;
 import :allocation_error;
 import :exhaustion;
 import :fragment_resource;
+import :inspected_blocks;
 import :layer;
 import :misuse;
 import :refusals;
@@ -40,12 +41,13 @@ import strata.mem;
 /// Complexity     small heap O(1), a lock of one of `heaps`; fragments lock-free, a few words of bitmap as a rule;
 ///                owner() and giving back without a size O(1)
 /// Overhead       8 bytes a small block, 24 at the least, rounding to 16; other blocks are rounded to fragments. Tables:
-///                2.5 % of the segment; 11 KiB a heap
+///                2.5 % of the segment; 11 KiB a heap. Under an inspector 24 to 31 bytes a block more, or its alignment and 8,
+///                and 256 KiB of blocks that wait; what is known of them is not in the segment
 /// Throws         allocation_error when there is no room, saying how much is free and how much of it in one piece; nothing
 ///                has changed. With exhaustion::aborts the same sentence ends the process. Constructed with options that
 ///                cannot be: std::invalid_argument; without its segment: what upstream throws
 /// Deallocate     noexcept; with the size, which is checked, or without. Null is fine. Twice, from inside a block, a foreign
-///                pointer, another size: misuse, noticed at once, always
+///                pointer, another size: misuse, noticed at once, always. Under an inspector any other size or alignment
 /// Equality       identity
 /// Fork           the child can allocate and deallocate at once; blocks of threads it does not have stay out
 /// Exit           destruction gives the segment back, live blocks or not; live_at_end says whether those are misuse. Its
@@ -170,7 +172,10 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
   [[nodiscard]] std::pmr::memory_resource& critical() noexcept { return critical_; }
 
   /// Gives empty pages of the small heap back to the fragments; caches trim themselves. Returns their bytes.
-  std::size_t trim() noexcept { return heap_.trim(); }
+  std::size_t trim() noexcept {
+    give_back_due(0);
+    return heap_.trim();
+  }
 
   /// What lies below: all of the segment, by blocks.
   [[nodiscard]] fragment_resource<Upstream>& segment() noexcept { return this->fragments_; }
@@ -229,18 +234,26 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
     give_back(p, bytes, alignment);
   }
 
-  [[nodiscard]] inline bool is_small(std::size_t bytes, std::size_t alignment) const noexcept {
-    return std::max<std::size_t>(bytes, 1) <= options_.heap_largest && alignment <= mem::block::unit &&
+  // Up to how many bytes the small heap serves a block.
+  [[nodiscard]] inline bool is_small(std::size_t bytes, std::size_t alignment, std::size_t largest) const noexcept {
+    return std::max<std::size_t>(bytes, 1) <= largest && alignment <= mem::block::unit &&
            ((bytes & (options_.fragment_bytes - 1)) != 0 || bytes == 0);
   }
   // In whole fragments; what is too large for that is too large for all.
   [[nodiscard]] inline std::size_t whole(std::size_t bytes) const noexcept {
-    if (bytes > mem::max_object) return bytes;
     return bytes == 0 ? options_.fragment_bytes : mem::round_up(bytes, options_.fragment_bytes);
   }
 
   [[nodiscard]] void* take(std::size_t bytes, std::size_t alignment, bool critical);
   void give_back(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  void put(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  [[noreturn]] void refuse(std::size_t bytes, std::size_t alignment, const char* reason);
+
+  // While an inspector runs the process, blocks lie in rooms, which are blocks to the heap and the fragments.
+  [[nodiscard, gnu::noinline]] void* take_unusual(std::size_t bytes, std::size_t alignment, bool critical);
+  [[gnu::noinline]] void give_back_inspected(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  void give_back_due(std::size_t more_than) noexcept;
+  [[nodiscard]] std::size_t held_at(const void* start) const noexcept;
   void say(const char* sentence, const void* p, std::size_t bytes, std::size_t alignment) const noexcept;
   [[nodiscard]] inline mempool_client* client_of(fragment_tag tag) const noexcept {
     const std::size_t i = static_cast<fragment_tag>(tag - of_caches);
@@ -248,10 +261,15 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
   }
 
   const mempool options_;
+  // So that looks at sizes and pointers there are anyway tell whether an inspector runs the process.
+  const std::size_t small_ = mem::inspected() ? 0 : options_.heap_largest;    ///< most for the small heap
+  const std::size_t too_large_ = mem::inspected() ? 0 : mem::max_object + 1;  ///< for fragments
+  const std::uintptr_t void_ = mem::inspected() ? UINTPTR_MAX : 0;            ///< no block lies at or below it
   small_heap<Upstream> heap_;
   places* const places_;  ///< of caches, by tag; in the segment
   mem::tally<mem::threads::any> failures_;
   critical_view critical_{this};
+  inspected_blocks inspected_;
 };
 
 template <class Upstream>
@@ -265,41 +283,124 @@ mempool_resource<Upstream>::mempool_resource(Upstream* upstream, const mempool& 
       base(options.name, &this->fragments_),
       options_(options),
       heap_(&this->fragments_, options.heaps, of_heaps, of_books),
-      places_(static_cast<places*>(this->fragments_.take(sizeof(places), alignof(places), of_books))) {
+      places_(static_cast<places*>(this->fragments_.take(sizeof(places), alignof(places), of_books))),
+      inspected_(options.name) {
   ::new (static_cast<void*>(places_)) places{};
 }
 
 template <class Upstream>
 mempool_resource<Upstream>::~mempool_resource() {
   if (options_.live_at_end_is_misuse && stats().live_blocks != 0) {
-    report_misuse({.layer = this->name(), .sentence = "destroyed with live blocks: their segment is gone"});
+    this->report_live("destroyed with live blocks: their segment is gone", stats());
+  }
+  const char* tenant = nullptr;
+  visit_caches([&](const layer& cache) { tenant = cache.name(); });
+  if (tenant != nullptr) {
+    report_misuse({.layer = this->name(),
+                   .sentence = "destroyed while a cache still lives in its segment: destroy the cache first",
+                   .detail = tenant});
   }
 }
 
 template <class Upstream>
 void* mempool_resource<Upstream>::take(std::size_t bytes, std::size_t alignment, bool critical) {
   const char* reason = nullptr;
-  if (is_small(bytes, alignment)) {
+  if (is_small(bytes, alignment, small_)) {
     const auto got = heap_.allocate(bytes, critical);
     if (got.block != nullptr) return got.block;
     reason = got.reason;
+  } else if (bytes >= too_large_) [[unlikely]] {
+    return take_unusual(bytes, alignment, critical);
   } else if (void* const p = this->fragments_.try_take(whole(bytes), alignment, of_blocks, critical, reason);
              p != nullptr) {
     return p;
   }
+  refuse(bytes, alignment, reason);
+}
+
+template <class Upstream>
+void* mempool_resource<Upstream>::take_unusual(std::size_t bytes, std::size_t alignment, bool critical) {
+  const char* reason = "no block can be so large or so aligned";
+  inspected_blocks::room room;
+  if (!mem::inspected() || !inspected_blocks::room_for(bytes, alignment, room)) refuse(bytes, alignment, reason);
+  mem::book_entry* const entry = inspected_.promise();
+  if (entry == nullptr) refuse(bytes, alignment, "no memory for what is to be known of the block");
+  const bool small = is_small(room.bytes, room.alignment, options_.heap_largest);
+  const auto find = [&] {
+    if (small) {
+      const auto got = heap_.allocate(room.bytes, critical);
+      reason = got.reason;
+      return got.block;
+    }
+    return this->fragments_.try_take(whole(room.bytes), room.alignment, of_blocks, critical, reason);
+  };
+  try {
+    room.start = find();
+    if (room.start == nullptr && inspected_.waiting() != 0) {  // rather than fail, nothing waits
+      give_back_due(0);
+      room.start = find();
+    }
+    if (room.start == nullptr) refuse(bytes, alignment, reason);
+  } catch (...) {
+    inspected_.withdraw(entry);
+    throw;
+  }
+  room.bytes = held_at(room.start);
+  return inspected_.admit(entry, room, std::max<std::size_t>(bytes, 1), alignment);
+}
+
+template <class Upstream>
+void mempool_resource<Upstream>::refuse(std::size_t bytes, std::size_t alignment, const char* reason) {
   failures_.add(1);
   fail(options_.when_exhausted, {this->name(), bytes, alignment, reason, this->fragments_.left()});
 }
 
 template <class Upstream>
 void mempool_resource<Upstream>::give_back(void* p, std::size_t bytes, std::size_t alignment) noexcept {
-  if (p == nullptr) return;
+  if (mem::address(p) <= void_) [[unlikely]] {
+    return p == nullptr ? void() : give_back_inspected(p, bytes, alignment);
+  }
+  put(p, bytes, alignment);
+}
+
+template <class Upstream>
+void mempool_resource<Upstream>::give_back_inspected(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+  if (client_of(this->fragments_.owner(p).tag) != nullptr) return put(p, bytes, alignment);
+  if (bytes == any_size) {
+    const inspected_blocks::known is = inspected_.look_up(p);
+    bytes = is.bytes;
+    alignment = is.alignment;
+  }
+  if (inspected_.take_back(p, std::max<std::size_t>(bytes, 1), alignment)) {
+    give_back_due(inspected_blocks::most_held);
+  }
+}
+
+template <class Upstream>
+void mempool_resource<Upstream>::give_back_due(std::size_t more_than) noexcept {
+  for (std::size_t left = inspected_.waiting(); left != 0; --left) {
+    const inspected_blocks::room due = inspected_.next_due(more_than);
+    if (due.start == nullptr) return;
+    mem::show(due.start, due.bytes);  // the heap writes into what is free
+    put(due.start, any_size, 0);
+  }
+}
+
+// As the heap or the fragments count it.
+template <class Upstream>
+std::size_t mempool_resource<Upstream>::held_at(const void* start) const noexcept {
+  const fragment_owner owner = this->fragments_.owner(start);
+  return heap_.has(owner.tag) ? heap_.usable_size(start, owner) : owner.bytes;
+}
+
+template <class Upstream>
+void mempool_resource<Upstream>::put(void* p, std::size_t bytes, std::size_t alignment) noexcept {
   const fragment_owner owner = this->fragments_.owner(p);
   const char* wrong = nullptr;
   if (heap_.has(owner.tag)) {
     wrong = heap_.deallocate(p, bytes == any_size ? 0 : bytes, owner);
   } else if (mempool_client* const client = client_of(owner.tag); client == nullptr) {
-    const std::size_t has = bytes == any_size ? owner.bytes : whole(bytes);
+    const std::size_t has = bytes == any_size ? owner.bytes : bytes > mem::max_object ? bytes : whole(bytes);
     const mem::fragment_fault fault = this->fragments_.try_put(p, has, of_blocks);
     if (fault != mem::fragment_fault::none) wrong = mem::describe(fault);
   } else if (bytes == any_size) {
@@ -324,12 +425,13 @@ void* mempool_resource<Upstream>::reallocate(void* p, std::size_t bytes) {
   const bool is_block = owner.tag == of_blocks;
   if (bytes <= holds) {
     if (!options_.trims_on_shrink) return p;
+    if (mem::inspected()) return p;  // what is hidden is no use to anybody
     if (heap_.has(owner.tag)) (void)heap_.resize(p, bytes, owner);
     if (is_block) (void)this->fragments_.try_resize(p, holds, whole(bytes));
     return p;
   }
   // The block above may be free, and this one still a small one.
-  if (heap_.has(owner.tag) && bytes <= options_.heap_largest && heap_.resize(p, bytes, owner)) return p;
+  if (heap_.has(owner.tag) && bytes <= small_ && heap_.resize(p, bytes, owner)) return p;
   void* const larger = take(bytes, mem::block::unit, false);
   std::memcpy(larger, p, holds);
   give_back(p, any_size, 0);
@@ -340,6 +442,10 @@ template <class Upstream>
 std::size_t mempool_resource<Upstream>::usable_size(const void* p) const noexcept {
   const fragment_owner owner = this->fragments_.owner(p);
   if (owner.start == nullptr) return 0;
+  if (mem::inspected() && client_of(owner.tag) == nullptr) {
+    const inspected_blocks::known is = inspected_.look_up(p);
+    return is.live ? is.bytes : 0;
+  }
   if (heap_.has(owner.tag)) return heap_.usable_size(p, owner);
   if (const mempool_client* const client = client_of(owner.tag); client != nullptr) return client->usable_size(p);
   return p == owner.start && owner.tag == of_blocks ? owner.bytes : 0;
@@ -377,7 +483,7 @@ statistics mempool_resource<Upstream>::stats() const noexcept {
   figures.allocations = all.allocations - pages.taken - 2 + small.allocations;
   figures.failures = failures_.get();
   figures.peak = all.peak - sizeof(places) - heap_.books_bytes();
-  return figures;
+  return inspected_.over(figures);
 }
 
 template <class Upstream>

@@ -14,6 +14,8 @@ import :call_stack;
 import :misuse;
 import :text_sink;
 
+import strata.mem;
+
 namespace strata::pmr {
 
 namespace {
@@ -84,7 +86,10 @@ misuse_handler set_misuse_handler(misuse_handler handler) noexcept {
   return current.exchange(handler == nullptr ? &print_and_abort : handler);
 }
 
-void report_misuse(const misuse& what) noexcept { current.load()(what); }
+void report_misuse(const misuse& what) noexcept {
+  mem::expect_no_lock_held("the handler of misuse");
+  current.load()(what);
+}
 
 void print_misuse(const misuse& what, const text_sink& out) noexcept {
   line_of(what).write_to(out);

@@ -15,7 +15,8 @@ import :text_sink;
 ///
 /// A misuse is a fault of the program, not a state of memory: it is never an exception, unless a layer was told to make
 /// it one. The layer has not changed anything when it reports, so a handler that returns leaves it usable: the call in
-/// question then has no effect. Reporting allocates nothing and holds no lock.
+/// question then has no effect. Reporting allocates nothing and holds no lock, but that of a synchronized_adaptor that the
+/// call came through, which the thread of the handler passes. So a handler may use any memory, that one too.
 export namespace strata::pmr {
 
 /// What is known of a block that a misuse is about.
@@ -43,6 +44,7 @@ struct misuse {
   std::span<const block_trace> blocks{};  ///< what is known of the block, or of the first few of `count`
 };
 
+/// Must not throw: that ends the process.
 using misuse_handler = void (*)(const misuse&);
 
 /// Replaces the handler for the whole process and returns the one before. Null restores the default. Any thread, any

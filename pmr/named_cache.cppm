@@ -8,6 +8,7 @@ module;
 export module strata.pmr:named_cache;
 
 import :allocation_error;
+import :inspected_blocks;
 import :layer;
 import :misuse;
 import :other_blocks;
@@ -32,12 +33,13 @@ import strata.mem;
 ///                compare-and-swap for a batch; a chunk's slots are linked when it comes. trim() and check() O(items)
 /// Overhead       4 bytes an item; what is left of a chunk; above eight chunks a table of 120 to 480 bytes a chunk; 1.1
 ///                KiB a thread and one to spare; 3 KiB in this object. Other blocks: 56 bytes, or their alignment if
-///                that is more, and a lock
+///                that is more, and a lock. Inspected: 24 to 31 bytes an item or block and more where it is more
+///                aligned, some 100 in a book, a lock, and 256 KiB of freed ones held back
 /// Throws         what upstream throws; allocation_error when growing failed in the thread waited for, and for what
 ///                cannot be; nothing has changed. Constructed with options that cannot be: std::invalid_argument
 /// Deallocate     noexcept; size and alignment as allocated. Twice, a pointer that is no item, another size than
 ///                that of a block that is none: misuse, noticed at once. Not noticed: two threads that recycle one item
-///                at the very same time
+///                at the very same time. Inspected: any other size and alignment, too, and whose a foreign block is
 /// Equality       identity
 /// Fork           the child can allocate and deallocate at once; items in hand and in caches of threads it does not
 ///                have stay out
@@ -94,17 +96,18 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
   explicit named_cache(Upstream* upstream, cache_options<Threads> options = {})
       : base(options.name, upstream),
         options_(options),
-        items_(options.name, upstream,
-               mem::slot_shape::of(options.item_bytes, options.alignment, options.chunk_bytes, options.min_items)),
+        plain_(mem::slot_shape::of(options.item_bytes, options.alignment, options.chunk_bytes, options.min_items)),
+        inspected_(options.name),
+        items_(options.name, upstream, mem::inspected() ? inspected_shape() : plain_, mem::inspected()),
         others_(upstream) {}
   ~named_cache() override;
 
   /// An item's bytes. Never null.
-  [[nodiscard]] inline void* request() { return items_.take(options_.item_bytes); }
+  [[nodiscard]] inline void* request() { return take(options_.item_bytes, options_.alignment); }
 
   /// Takes an item back; null is fine.
   inline void recycle(void* p) noexcept {
-    if (p != nullptr) take_back(p, options_.item_bytes);
+    if (p != nullptr) take_back(p, options_.item_bytes, as_item);
   }
 
   /// Room for `n` adjacent items, item_stride() bytes apart. One is an item as any; more are a block of upstream's.
@@ -120,16 +123,19 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
   void flush_this_thread() noexcept { items_.flush_this_thread(); }
   /// Gives back upstream the chunks whose items are all free; what is kept of a chunk that went, four bytes an item and what
   /// finds it, stays until release(). Returns the bytes given back.
-  std::size_t trim() noexcept { return items_.trim(); }
+  std::size_t trim() noexcept {
+    give_due(0);
+    return items_.trim();
+  }
   /// Gives everything back upstream; all items and blocks are void.
   void release() noexcept;
 
   /// Whether `p` points to an item that is out.
-  [[nodiscard]] bool is_live(const void* p) const noexcept { return inspect(p) == mem::slot_fault::none; }
+  [[nodiscard]] bool is_live(const void* p) const noexcept { return judge(p) == mem::slot_fault::none; }
 
   [[nodiscard]] std::size_t item_bytes() const noexcept { return options_.item_bytes; }
   /// Distance of adjacent items, bytes.
-  [[nodiscard]] std::size_t item_stride() const noexcept { return items_.shape().slot_bytes; }
+  [[nodiscard]] std::size_t item_stride() const noexcept { return plain_.slot_bytes; }
   /// Asked of upstream for a chunk, bytes.
   [[nodiscard]] std::size_t chunk_bytes() const noexcept { return items_.shape().chunk_bytes; }
   [[nodiscard]] std::size_t items_per_chunk() const noexcept { return items_.shape().slots; }
@@ -138,16 +144,20 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
   [[nodiscard]] std::size_t waiting() const noexcept { return items_.growth().waiting(); }
 
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return this->at_fork_with_books_in_upstream(); }
   /// This cache, item by item, then what is below.
   [[nodiscard]] fault check() const noexcept override;
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
 
  protected:
   /// What recycle(p) would find.
-  [[nodiscard]] mem::slot_fault inspect(const void* p) const noexcept { return items_.slots().inspect(p); }
+  [[nodiscard]] mem::slot_fault judge(const void* p) const noexcept {
+    return mem::inspected() ? judge_inspected(p) : items_.slots().inspect(p);
+  }
   /// Says what is wrong with `p`.
   template <class Fault>
-  void report(Fault fault, const void* p, std::size_t bytes) const noexcept {
+  void report(Fault fault, const void* p, std::size_t bytes) noexcept {
+    if (mem::inspected()) return (void)inspected_.take_back(p, bytes, options_.alignment);
     report_misuse({.layer = this->name(),
                    .sentence = mem::describe(fault),
                    .pointer = p,
@@ -161,32 +171,55 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
   [[nodiscard]] inline bool fits(std::size_t bytes, std::size_t alignment) const noexcept {
     return bytes <= options_.item_bytes && alignment <= alignment_;
   }
-  inline void take_back(void* p, std::size_t bytes) noexcept {
+  [[nodiscard]] inline void* take(std::size_t bytes, std::size_t alignment) {
+    void* const p = items_.take_easily(bytes);
+    return p != nullptr ? p : take_slowly(bytes, alignment);
+  }
+  [[nodiscard, gnu::noinline]] void* take_slowly(std::size_t bytes, std::size_t alignment);
+  [[nodiscard, gnu::noinline]] void* take_other(std::size_t bytes, std::size_t alignment);
+  inline void take_back(void* p, std::size_t bytes, std::size_t alignment) noexcept {
     if (!items_.put_easily(p, bytes)) [[unlikely]] {
-      take_back_slowly(p, bytes);
+      take_back_slowly(p, bytes, alignment);
     }
   }
-  [[gnu::noinline]] void take_back_slowly(void* p, std::size_t bytes) noexcept;
-  [[gnu::noinline]] void take_back_other(void* p, std::size_t bytes) noexcept;
+  [[gnu::noinline]] void take_back_slowly(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  [[gnu::noinline]] void take_back_other(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+
+  // No alignment: whatever was asked for an item.
+  static constexpr std::size_t as_item = 0;
+
+  // The rest is for when an inspector runs the process: then no thread has a cache, and all comes the slow way.
+  [[nodiscard]] mem::slot_shape inspected_shape() const noexcept;
+  template <class Find>
+  [[nodiscard]] void* take_inspected(inspected_blocks::room where, std::size_t bytes, std::size_t alignment,
+                                     const Find& find);
+  void take_back_inspected(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  [[nodiscard]] mem::slot_fault judge_inspected(const void* p) const noexcept;
+  [[nodiscard]] bool is_slot(const void* p) const noexcept {
+    return items_.slots().inspect(p) == mem::slot_fault::none;
+  }
+  void give_due(std::size_t more_than) noexcept;
 
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
     if (!fits(bytes, alignment)) [[unlikely]] {
-      return others_.allocate(this->name(), bytes, alignment);
+      return take_other(bytes, alignment);
     }
-    return items_.take(bytes);
+    return take(bytes, alignment);
   }
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
     if (!fits(bytes, alignment)) [[unlikely]] {
-      return take_back_other(p, bytes);
+      return take_back_other(p, bytes, alignment);
     }
-    take_back(p, bytes);
+    take_back(p, bytes, alignment);
   }
 
   const cache_options<Threads> options_;
+  const mem::slot_shape plain_;  ///< of items as they are when nobody inspects
+  inspected_blocks inspected_;
   slot_supply<Upstream, Threads> items_;
   other_blocks<Upstream, Threads> others_;
-  const std::size_t alignment_ = items_.shape().alignment();  ///< of every item
+  const std::size_t alignment_ = plain_.alignment();  ///< of every item
 };
 
 template <class Upstream>
@@ -197,12 +230,13 @@ named_cache(Upstream*, cache_options<Threads>) -> named_cache<Upstream, Threads>
 template <class Upstream, threads Threads>
 named_cache<Upstream, Threads>::~named_cache() {
   if (options_.live_at_end_is_misuse && stats().live_blocks != 0) {
-    report_misuse({.layer = this->name(), .sentence = "destroyed with live items: their chunks are gone"});
+    this->report_live("destroyed with live items: their chunks are gone", stats());
   }
 }
 
 template <class Upstream, threads Threads>
 void named_cache<Upstream, Threads>::release() noexcept {
+  inspected_.forget_all();
   items_.release();
   others_.release();
 }
@@ -215,31 +249,113 @@ void* named_cache<Upstream, Threads>::alloc_array(std::size_t n) {
     others_.failed();
     throw allocation_error(this->name(), mem::max_object, alignment_, "no machine has room for so many items");
   }
-  return others_.allocate(this->name(), bytes, options_.alignment);
+  return take_other(bytes, options_.alignment);
 }
 
 template <class Upstream, threads Threads>
 void named_cache<Upstream, Threads>::free_array(void* p, std::size_t n) noexcept {
   if (p == nullptr) return;
   // One that lies in a chunk is an item, one that does not is none.
-  const bool is_item = inspect(p) != mem::slot_fault::foreign;
+  const bool is_item = mem::inspected() ? n == 1 : judge(p) != mem::slot_fault::foreign;
   std::size_t bytes = 0;
-  if (is_item && n == 1) return take_back(p, options_.item_bytes);
+  if (is_item && n == 1) return take_back(p, options_.item_bytes, as_item);
   // No count at all stands for one that cannot be.
   if (!mem::checked_multiply(n, item_stride(), bytes)) bytes = mem::max_object;
   if (is_item) return report(mem::owned_fault::other_size, p, bytes);
-  take_back_other(p, bytes);
+  take_back_other(p, bytes, options_.alignment);
 }
 
 template <class Upstream, threads Threads>
-void named_cache<Upstream, Threads>::take_back_slowly(void* p, std::size_t bytes) noexcept {
+void* named_cache<Upstream, Threads>::take_slowly(std::size_t bytes, std::size_t alignment) {
+  if (!mem::inspected()) return items_.refill(bytes);
+  inspected_blocks::room where;
+  (void)inspected_blocks::room_for(options_.item_bytes, alignment_, where);  // as in inspected_shape()
+  where.bytes = items_.shape().slot_bytes;
+  return take_inspected(where, bytes, alignment, [&] { return items_.refill(where.bytes); });
+}
+
+template <class Upstream, threads Threads>
+void* named_cache<Upstream, Threads>::take_other(std::size_t bytes, std::size_t alignment) {
+  inspected_blocks::room where;
+  // What is too large for a room is too large for upstream, which says so.
+  if (!mem::inspected() || !inspected_blocks::room_for(bytes, alignment, where)) {
+    return others_.allocate(this->name(), bytes, alignment);
+  }
+  return take_inspected(where, bytes, alignment,
+                        [&] { return others_.allocate(this->name(), where.bytes, where.alignment); });
+}
+
+template <class Upstream, threads Threads>
+void named_cache<Upstream, Threads>::take_back_slowly(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+  if (mem::inspected()) return take_back_inspected(p, bytes, alignment);
   if (const mem::slot_fault fault = items_.put(p, bytes); fault != mem::slot_fault::none) report(fault, p, bytes);
 }
 
 template <class Upstream, threads Threads>
-void named_cache<Upstream, Threads>::take_back_other(void* p, std::size_t bytes) noexcept {
+void named_cache<Upstream, Threads>::take_back_other(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+  if (mem::inspected()) return take_back_inspected(p, bytes, alignment);
   if (const mem::owned_fault fault = others_.deallocate(p, bytes); fault != mem::owned_fault::none) {
     report(fault, p, bytes);
+  }
+}
+
+// A slot is a room, and aligns its item as a slot would that is none.
+template <class Upstream, threads Threads>
+mem::slot_shape named_cache<Upstream, Threads>::inspected_shape() const noexcept {
+  inspected_blocks::room where;
+  if (plain_.slots == 0 || !inspected_blocks::room_for(options_.item_bytes, plain_.alignment(), where)) return plain_;
+  return mem::slot_shape::of(where.bytes, where.alignment, options_.chunk_bytes, options_.min_items);
+}
+
+template <class Upstream, threads Threads>
+template <class Find>
+void* named_cache<Upstream, Threads>::take_inspected(inspected_blocks::room where, std::size_t bytes,
+                                                     std::size_t alignment, const Find& find) {
+  mem::book_entry* const entry = inspected_.promise();
+  if (entry == nullptr) {
+    others_.failed();
+    throw allocation_error(this->name(), bytes, alignment, "there is no memory to know the block by");
+  }
+  try {
+    where.start = find();
+  } catch (...) {
+    inspected_.withdraw(entry);
+    if (inspected_.waiting() == 0) throw;
+    // Rather than fail, nothing waits.
+    give_due(0);
+    return take_inspected(where, bytes, alignment, find);
+  }
+  return inspected_.admit(entry, where, bytes, alignment);
+}
+
+template <class Upstream, threads Threads>
+void named_cache<Upstream, Threads>::take_back_inspected(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+  if (alignment == as_item) {
+    const inspected_blocks::known is = inspected_.look_up(p);
+    const bool is_item = is.live && is_slot(is.start);
+    if (is_item) bytes = is.bytes;
+    alignment = is_item ? is.alignment : options_.alignment;
+  }
+  if (inspected_.take_back(p, bytes, alignment)) give_due(inspected_blocks::most_held);
+}
+
+template <class Upstream, threads Threads>
+mem::slot_fault named_cache<Upstream, Threads>::judge_inspected(const void* p) const noexcept {
+  const inspected_blocks::known is = inspected_.look_up(p);
+  if (is.start == nullptr || !is_slot(is.start)) return mem::slot_fault::foreign;
+  return is.live ? mem::slot_fault::none : mem::slot_fault::already_free;
+}
+
+template <class Upstream, threads Threads>
+void named_cache<Upstream, Threads>::give_due(std::size_t more_than) noexcept {
+  for (std::size_t left = inspected_.waiting(); left != 0; --left) {
+    const inspected_blocks::room due = inspected_.next_due(more_than);
+    if (due.start == nullptr) return;
+    if (is_slot(due.start)) {
+      (void)items_.put(due.start, due.bytes);
+    } else {
+      (void)others_.deallocate(due.start, due.bytes);
+    }
   }
 }
 
@@ -255,7 +371,7 @@ statistics named_cache<Upstream, Threads>::stats() const noexcept {
   figures.live_blocks += items.out;
   figures.allocations += items.taken;
   figures.failures += items.failures;
-  return figures;
+  return inspected_.over(figures);
 }
 
 template <class Upstream, threads Threads>

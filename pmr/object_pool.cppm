@@ -64,7 +64,7 @@ class object_pool final : public named_cache<Upstream, Threads> {
   /// misuse.
   void destroy(T* object) noexcept {
     if (object == nullptr) return;
-    if (const mem::slot_fault fault = this->inspect(object); fault != mem::slot_fault::none) {
+    if (const mem::slot_fault fault = this->judge(object); fault != mem::slot_fault::none) {
       return this->report(fault, object, sizeof(T));
     }
     object->~T();

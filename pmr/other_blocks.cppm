@@ -72,9 +72,11 @@ class other_blocks {
  private:
   using blocks = mem::owned_blocks<Threads>;
 
-  // The record lies in what goes: all of it is read before the call.
+  // The record lies in what goes: all of it is read before.
   void give_back(const mem::owned_block& block) noexcept {
-    upstream_->deallocate(block.base, block.bytes, block.alignment);
+    const mem::owned_block gone = block;
+    if (mem::inspected()) mem::show(gone.base, gone.bytes);
+    upstream_->deallocate(gone.base, gone.bytes, gone.alignment);
   }
 
   Upstream* const upstream_;

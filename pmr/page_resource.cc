@@ -2,6 +2,8 @@
 module;
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 
 module strata.pmr:page_resource.impl;
@@ -22,8 +24,7 @@ page_resource::page_resource(pages options) noexcept : direct_layer(options.name
 page_resource::~page_resource() {
   trim();
   if (ledger_.blocks() != 0) {
-    report_misuse(
-        {.layer = name(), .sentence = "destroyed with live blocks: their pages stay mapped and nobody owns them"});
+    report_live("destroyed with live blocks: their pages stay mapped and nobody owns them", ledger_.figures());
   }
 }
 
@@ -47,6 +48,19 @@ std::size_t page_resource::degraded(std::span<degradation> out) const noexcept {
   return 1;
 }
 
+std::optional<std::size_t> page_resource::resident() const noexcept {
+  if (!options_.knows_resident || !knows_all_.load(std::memory_order_relaxed)) return std::nullopt;
+  bool told = true;
+  const std::uint64_t resident = blocks_.sum([&told](const void* block, std::size_t bytes) {
+    // The address only: nothing is written through it.
+    const auto found = mem::resident_in({const_cast<void*>(block), bytes});
+    told = told && found.has_value();
+    return found.value_or(0);
+  });
+  if (!told) return std::nullopt;
+  return static_cast<std::size_t>(resident);
+}
+
 std::size_t page_resource::trim() noexcept {
   const mem::lock lock(mutex_);
   const std::size_t freed = stranded_.retry();
@@ -60,8 +74,12 @@ void* page_resource::do_allocate(std::size_t bytes, std::size_t alignment) {
     ledger_.failed();
     throw allocation_error(name(), bytes, alignment, "the OS gives no pages", error);
   }
+  if (options_.knows_resident && blocks_.add(run.base, run.bytes).failed()) {
+    knows_all_.store(false, std::memory_order_relaxed);
+  }
   mapped_.fetch_add(run.bytes, std::memory_order_relaxed);
   ledger_.handed_out(bytes);
+  mem::add_root(run.base, run.bytes);
   return run.base;
 }
 
@@ -69,6 +87,8 @@ void page_resource::do_deallocate(void* p, std::size_t bytes, std::size_t /*alig
   const mem::page_run run{p, mem::run_bytes_for(bytes)};
   ledger_.taken_back(bytes);
   mapped_.fetch_sub(run.bytes, std::memory_order_relaxed);
+  if (options_.knows_resident) static_cast<void>(blocks_.remove(p));
+  mem::remove_root(run.base, run.bytes);
   if (!mem::unmap_run(run).failed()) {
     // Something was unmapped: there may be room now for what was refused before.
     if (stranded_bytes_.load(std::memory_order_relaxed) != 0) trim();

@@ -2,6 +2,7 @@
 module;
 #include <atomic>
 #include <cstddef>
+#include <optional>
 #include <span>
 
 #include "absl/base/thread_annotations.h"
@@ -22,7 +23,8 @@ import strata.mem;
 /// Thread safety  every member from any thread
 /// Alignment      any power of two up to 1 GiB; a page at least
 /// Size           any; rounded up to whole pages, zero takes one page
-/// Complexity     one system call or two; a page costs its first touch
+/// Complexity     one system call or two; a page costs its first touch. With `knows_resident` a lock, and 16 to 64 bytes
+///                from the OS for each block
 /// Overhead       rounding to pages
 /// Throws         allocation_error with the OS's errno; nothing has changed
 /// Deallocate     noexcept; size as allocated, else undefined. Pages the OS refuses to take back are kept, counted and
@@ -44,6 +46,7 @@ struct pages {
   bool prefault =
       false;  ///< make pages resident at once: no first-touch cost later, and no memory is an exception, not a signal
   const char* label = "strata";  ///< name of the mappings in /proc/self/smaps; null for none; outlives the layer
+  bool knows_resident = false;   ///< remember the blocks, so that resident() can tell
 };
 
 class page_resource final : public direct_layer<page_resource> {
@@ -52,12 +55,16 @@ class page_resource final : public direct_layer<page_resource> {
   static constexpr std::size_t max_alignment = mem::max_run_alignment;
   static constexpr bool zeroed = true;
   static constexpr bool can_release = false;
+  static constexpr bool wants_all_back = true;
 
   explicit page_resource(pages options = {}) noexcept;
   ~page_resource() override;
 
   [[nodiscard]] statistics stats() const noexcept override;
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
+
+  /// Bytes of all blocks that are in RAM. Nothing without `knows_resident`, or when the OS does not tell. O(pages).
+  [[nodiscard]] std::optional<std::size_t> resident() const noexcept override;
 
   /// Tries again to give back what the OS refused before. Returns the bytes it took.
   std::size_t trim() noexcept;
@@ -73,7 +80,9 @@ class page_resource final : public direct_layer<page_resource> {
   std::atomic<std::size_t> mapped_{0};          ///< bytes of all blocks, rounded to pages; stranded ones not included
   std::atomic<std::size_t> refusals_{0};        ///< times the OS would not take pages back
   std::atomic<std::size_t> stranded_bytes_{0};  ///< copy of stranded_.bytes(), to be looked at without the lock
-  mutable mem::mutex mutex_;
+  std::atomic<bool> knows_all_{true};           ///< every block is in blocks_, where that is wanted
+  mem::block_registry blocks_;                  ///< and the bytes of their runs; with `knows_resident`
+  mutable mem::mutex mutex_{"of a page_resource"};
   mem::stranded_runs stranded_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -3,6 +3,7 @@ module;
 #include <array>
 #include <cstddef>
 #include <cstdio>
+#include <optional>
 #include <span>
 
 export module strata.pmr:report;
@@ -35,12 +36,24 @@ struct degradation {
   std::size_t times = 0;  ///< how often
 };
 
+/// Where memory goes, from what was asked for to what lies in RAM. All are bytes; each holds the one before it, and what
+/// is between two is the cost of a kind of layer.
+struct attribution {
+  std::size_t requested = 0;              ///< handed out to the program, as asked for, by all layers
+  std::size_t handed_out = 0;             ///< and headers, rounding and fences of the layers above sources
+  std::size_t carved = 0;                 ///< and what those layers keep ready: all that sources handed out
+  std::size_t mapped = 0;                 ///< and what the sources round up or keep: all that the OS gave
+  std::optional<std::size_t> resident{};  ///< of `mapped`, in RAM. Nothing: some source does not tell
+};
+
 class report {
  public:
   static constexpr std::size_t max_rows = 24;
   static constexpr std::size_t max_degradations = 4;  ///< a row
 
   /// Which layers are collected, where one has two upstreams.
+  static constexpr std::size_t no_row = static_cast<std::size_t>(-1);
+
   enum class reach : bool {
     all,
     first_upstreams,  ///< what is below second upstreams is left out
@@ -50,9 +63,12 @@ class report {
     const char* name;
     statistics figures;
     std::array<degradation, max_degradations> degraded;
-    std::size_t degradations;  ///< how many of `degraded` are filled
-    const void* who;           ///< the layer; null: not known
-    std::size_t branch;        ///< second upstreams on the way to it from the layer that was asked
+    std::size_t degradations;             ///< how many of `degraded` are filled
+    const void* who;                      ///< the layer; null: not known
+    std::size_t first;                    ///< index of the row of its upstream, or no_row
+    std::size_t second;                   ///< of the second one
+    std::optional<std::size_t> resident;  ///< bytes in RAM of what a source took; nothing: it does not tell
+    std::size_t branch;                   ///< second upstreams on the way to it from the layer that was asked
   };
 
   explicit report(reach wanted = reach::all) noexcept : reach_(wanted) {}
@@ -60,9 +76,29 @@ class report {
   /// Rows beyond max_rows are dropped, and so is another one for the same `who`: two upstreams may share what is below
   /// them.
   void add(const char* name, const statistics& figures, std::span<const degradation> degraded,
-           const void* who = nullptr) noexcept;
+           const void* who = nullptr, std::optional<std::size_t> resident = {}) noexcept;
+
+  /// Says which rows the one that is added next stands on.
+  inline void stand_on(std::size_t first, std::size_t second) noexcept {
+    first_ = first;
+    second_ = second;
+  }
 
   [[nodiscard]] inline std::span<const row> rows() const noexcept { return {rows_.data(), count_}; }
+  /// Index of the row that was added last, or would have been were it not there already; no_row when it was dropped.
+  [[nodiscard]] inline std::size_t latest() const noexcept { return latest_; }
+  /// Rows that did not fit.
+  [[nodiscard]] inline std::size_t dropped() const noexcept { return dropped_; }
+
+  /// Of what a row has live: what no other row has taken from it. The program has that, or layers not in this report.
+  [[nodiscard]] std::size_t handed_out(const row& r) const noexcept;
+  /// Of what a row took from upstream: what is no other row's, but the OS's or of a resource that is no layer.
+  [[nodiscard]] static std::size_t taken_from_outside(const row& r) noexcept;
+
+  /// Where the memory of all rows goes. While no call is under way, and no row was dropped, the sum over all rows of
+  /// handed_out(), kept and overhead is `mapped`, and so is the sum of taken_from_outside().
+  [[nodiscard]] attribution attribute() const noexcept;
+
   [[nodiscard]] inline reach wanted() const noexcept { return reach_; }
 
   /// As long as it lives, what is added lies below a second upstream.
@@ -77,7 +113,8 @@ class report {
     report& into_;
   };
 
-  /// Prints a head and a row for each layer, those of a second upstream indented, then what is degraded, with reasons.
+  /// Prints a head and a row for each layer, those of a second upstream indented, where the memory goes, then what
+  /// is degraded, with reasons.
   /// Allocates nothing of its own.
   void write(std::FILE* out) const;
 
@@ -85,6 +122,10 @@ class report {
   std::array<row, max_rows> rows_{};
   std::size_t count_ = 0;
   std::size_t branch_ = 0;
+  std::size_t first_ = no_row;
+  std::size_t second_ = no_row;
+  std::size_t latest_ = no_row;
+  std::size_t dropped_ = 0;
   reach reach_;
 };
 

@@ -70,8 +70,7 @@ segment_resource::~segment_resource() {
     const mem::lock held(mutex_);
     blocks_.visit([this](std::uintptr_t, std::size_t word) { forget_outside(unpack(word)); });
   }
-  report_misuse(
-      {.layer = name(), .sentence = "destroyed with live blocks: their segments stay mapped and nobody owns them"});
+  report_live("destroyed with live blocks: their segments stay mapped and nobody owns them", ledger_.figures());
 }
 
 statistics segment_resource::stats() const noexcept {
@@ -161,6 +160,7 @@ void* segment_resource::do_allocate(std::size_t bytes, std::size_t alignment) {
   if (made.locked) without_large_pages_.note(made.error);
   mapped_.fetch_add(made.bytes, std::memory_order_relaxed);
   ledger_.handed_out(bytes);
+  mem::add_root(made.payload, made.bytes);
   return made.payload;
 }
 
@@ -182,6 +182,7 @@ void segment_resource::do_deallocate(void* p, std::size_t bytes, std::size_t ali
   const record known = unpack(word);
   ledger_.taken_back(bytes);
   mapped_.fetch_sub(size, std::memory_order_relaxed);
+  mem::remove_root(p, size);
   forget_outside(known);
   // What a child does not have it cannot give back: something else may be mapped there by now.
   const bool absent = !options_.in_children && known.generation != locks_.generation();

@@ -70,12 +70,16 @@ class segment_resource final : public direct_layer<segment_resource> {
   static constexpr std::size_t max_alignment = mem::max_run_alignment;
   static constexpr bool zeroed = true;
   static constexpr bool can_release = false;
+  static constexpr bool wants_all_back = true;
   static constexpr std::size_t max_named = 256;  ///< named blocks at a time
 
   explicit segment_resource(segments options = {});
   ~segment_resource() override;
 
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fork_policy at_fork() const noexcept override {
+    return options_.in_children ? fork_policy::shared : fork_policy::refused;
+  }
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override;
 
   /// Whether large pages come by the kind: a layer that asks for them above is then refused.
@@ -121,7 +125,7 @@ class segment_resource final : public direct_layer<segment_resource> {
   refusals without_large_pages_;
   refusals names_;
   refusals returns_;
-  mutable mem::mutex mutex_;
+  mutable mem::mutex mutex_{"of a segment_resource"};
   mem::address_counts blocks_ ABSL_GUARDED_BY(mutex_);   ///< live ones and their records
   mem::address_counts refused_ ABSL_GUARDED_BY(mutex_);  ///< stranded ones and their bytes; room for all live ones
   std::uint64_t numbers_[max_named / 64] ABSL_GUARDED_BY(mutex_) = {};  ///< a bit for each name in use

@@ -41,6 +41,15 @@ misuse_kind kind_of(mem::shadow_answer answer) noexcept {
   return misuse_kind::foreign;
 }
 
+// Nobody else has anything on a block's pages, though others' blocks are in the same memory. They stay hidden: all that
+// ever lies there is the next block, and no address of a shadow's is ever anything else.
+void hide_round(void* block, std::size_t bytes) noexcept {
+  const std::size_t page = mem::page_bytes();
+  const std::size_t front = mem::address(block) & (page - 1);
+  mem::hide(mem::at<void>(block, -static_cast<std::ptrdiff_t>(front)), mem::round_up(front + bytes, page));
+  mem::show(block, bytes);
+}
+
 }  // namespace
 
 shadow_calls::shadow_calls(const shadow& options)
@@ -54,6 +63,7 @@ shadow_calls::shadow_calls(const shadow& options)
 void* shadow_calls::allocate(std::size_t bytes, std::size_t alignment, const void* caller) noexcept {
   const mem::shadow_pool::served got = pool_.allocate(bytes, alignment, note_site(options_.stack_depth, caller));
   if (got.block != nullptr) {
+    if (mem::inspected()) hide_round(got.block, bytes);
     ledger_.handed_out(bytes);
   } else {
     note_refusal(got);

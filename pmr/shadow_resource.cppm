@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <memory_resource>
@@ -49,6 +50,8 @@ import strata.mem;
 /// Composes       above keepers, outermost but for what counts or watches. Not over memory that is locked: its blocks
 ///                would not be, and what is locked cannot be guarded. Not under another keeper, which would hide its blocks
 ///
+/// An inspector (AddressSanitizer, memcheck) sees to the rest: of a block's pages all but the block is hidden.
+///
 /// A system call that is handed a dangling pointer answers EFAULT; nothing is reported. Sanitizers do not see that
 /// two addresses are one storage. What a core dump or /proc counts by mapping counts shared pages many times.
 export namespace strata::pmr {
@@ -77,7 +80,7 @@ class shadow_resource final : public direct_layer<shadow_resource<Upstream>> {
 
   ~shadow_resource() override {
     if (options_.live_at_end_is_misuse && calls_.stats().live_blocks != 0) {
-      report_misuse({.layer = this->name(), .sentence = "destroyed with live blocks: all of them fault from now on"});
+      this->report_live("destroyed with live blocks: all of them fault from now on", calls_.stats());
     }
   }
 
@@ -121,6 +124,11 @@ class shadow_resource final : public direct_layer<shadow_resource<Upstream>> {
     figures.allocations += passed.allocations;
     figures.failures = passed.failures;
     return figures;
+  }
+
+  /// As copy_at_fork says.
+  [[nodiscard]] fork_policy at_fork() const noexcept override {
+    return options_.copy_at_fork ? base::at_fork() : std::max(base::at_fork(), fork_policy::wiped);
   }
 
   [[nodiscard]] fault check() const noexcept override {

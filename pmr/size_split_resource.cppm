@@ -86,8 +86,7 @@ class size_split_resource final : public direct_layer<size_split_resource<Small,
 
   ~size_split_resource() override {
     if (options_.live_at_end_is_misuse && ledger_.blocks() != 0) {
-      report_misuse({.layer = this->name(),
-                     .sentence = "destroyed with live blocks: nobody gives them back to their upstream any more"});
+      this->report_live("destroyed with live blocks: nobody gives them back to their upstream any more", stats());
     }
   }
 

@@ -85,6 +85,8 @@ class sizeless_adaptor final : public direct_layer<sizeless_adaptor<Upstream>> {
     return w == nullptr ? 0 : w->bytes();
   }
 
+  ~sizeless_adaptor() override { this->expect_all_back(stats()); }
+
   [[nodiscard]] statistics stats() const noexcept override {
     statistics figures = ledger_.figures();
     fronts_.visit([&](const auto& stripe) { figures.overhead += stripe.get(); });

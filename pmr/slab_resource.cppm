@@ -9,6 +9,7 @@ module;
 export module strata.pmr:slab_resource;
 
 import :allocation_error;
+import :inspected_blocks;
 import :layer;
 import :ledger;
 import :misuse;
@@ -30,11 +31,12 @@ import strata.mem;
 /// Size           any; zero takes a smallest block
 /// Complexity     O(1): a table, a pop or a push; once in half a magazine one lock and a batch
 /// Overhead       at most 7 bytes a block up to 128 (a block has at least 16), 15 up to 512, 31 up to 1024, an eighth
-///                above; about 1 % for heads; a cache of 36 KiB for each thread, and what it keeps
+///                above; about 1 % for heads; a cache of 36 KiB for each thread, and what it keeps. Under an inspector 24
+///                bytes a block more, or its alignment and 8, what is known of it, and 256 KiB of blocks that wait
 /// Throws         what upstream throws, or allocation_error for sizes no machine has; nothing has changed. Constructed
 ///                with options that cannot be: std::invalid_argument
 /// Deallocate     noexcept; size and alignment as allocated, else undefined. A second deallocation is noticed when the
-///                block returns to its slab; with `checks` at once
+///                block returns to its slab; with `checks` at once. Under an inspector all of it is misuse, noticed at once
 /// Equality       identity
 /// Fork           the child can allocate and deallocate at once; blocks in caches of threads it does not have stay
 ///                unused
@@ -122,7 +124,8 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
                 .decay = mem::decay_period(options.decay_ms)},
                {.bytes = options.cache_bytes}),
         large_(mem::decay_period(options.decay_ms)),
-        timer_(mem::decay_period(options.decay_ms)) {}
+        timer_(mem::decay_period(options.decay_ms)),
+        inspected_(options.name) {}
 
   ~slab_resource() override { release(); }
 
@@ -130,8 +133,19 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   /// at when a span is added and when figures are asked for, so it may be low by what came and went within the spans
   /// there were.
   [[nodiscard]] statistics stats() const noexcept override;
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return this->at_fork_with_books_in_upstream(); }
 
   [[nodiscard]] fault check() const noexcept override;
+
+  /// A block, if that takes neither a call nor a lock; else null, and allocate() is to be asked. For layers above, which
+  /// then need not keep anything over a call.
+  [[nodiscard]] inline void* allocate_quickly(std::size_t bytes, std::size_t alignment) noexcept {
+    if constexpr (mem::has_address_sanitizer) return nullptr;
+    const std::size_t last = mem::size_class::last_byte(bytes, alignment);
+    if (last >= options_.largest) [[unlikely]]
+      return nullptr;
+    return slabs_.allocate(mem::size_class::with(last), bytes);
+  }
 
   /// Takes spans from upstream until those without slabs hold at least `bytes`, and touches every page of them, so that
   /// so many bytes can be allocated without asking upstream and without a page fault. They are kept until trim() or
@@ -163,23 +177,25 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   using large_blocks = mem::large_blocks<Threads>;
 
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    const std::size_t last = mem::size_class::last_byte(bytes, alignment);
-    if (last >= options_.largest) [[unlikely]] {
-      return bytes != 0 ? allocate_large(bytes, alignment) : allocate_nothing(alignment);
+    if constexpr (mem::has_address_sanitizer) {
+      return allocate_inspected(bytes, alignment);
+    } else {
+      void* const block = allocate_quickly(bytes, alignment);
+      return block != nullptr ? block : allocate_slowly(bytes, alignment);
     }
-    const std::size_t c = mem::size_class::with(last);
-    void* const block = slabs_.allocate(c, bytes);
-    return block != nullptr ? block : refill(c, bytes);
   }
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
-    const std::size_t last = mem::size_class::last_byte(bytes, alignment);
-    if (last >= options_.largest) [[unlikely]] {
-      return bytes != 0 ? deallocate_large(p, bytes) : deallocate_nothing(p, alignment);
-    }
-    const std::size_t c = mem::size_class::with(last);
-    if (!slabs_.deallocate(c, p, bytes)) [[unlikely]] {
-      flush(c, p, bytes);
+    if constexpr (mem::has_address_sanitizer) {
+      deallocate_inspected(p, bytes, alignment);
+    } else {
+      const std::size_t last = mem::size_class::last_byte(bytes, alignment);
+      if (last >= options_.largest) [[unlikely]] {
+        return deallocate_slowly(p, bytes, alignment);
+      }
+      if (!slabs_.deallocate(mem::size_class::with(last), p, bytes)) [[unlikely]] {
+        deallocate_slowly(p, bytes, alignment);
+      }
     }
   }
 
@@ -188,12 +204,19 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
     return options;
   }
 
-  [[nodiscard, gnu::noinline]] void* refill(std::size_t c, std::size_t bytes);
-  [[gnu::noinline]] void flush(std::size_t c, void* p, std::size_t bytes) noexcept;
-  [[nodiscard, gnu::noinline]] void* allocate_nothing(std::size_t alignment);
-  [[gnu::noinline]] void deallocate_nothing(void* p, std::size_t alignment) noexcept;
-  [[nodiscard, gnu::noinline]] void* allocate_large(std::size_t bytes, std::size_t alignment);
-  [[gnu::noinline]] void deallocate_large(void* p, std::size_t bytes) noexcept;
+  [[nodiscard, gnu::noinline]] void* allocate_slowly(std::size_t bytes, std::size_t alignment);
+  [[gnu::noinline]] void deallocate_slowly(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  [[nodiscard]] void* allocate_inspected(std::size_t bytes, std::size_t alignment);
+  void deallocate_inspected(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  void give_back_due(std::size_t more_than) noexcept;
+  [[nodiscard]] void* obtain(std::size_t bytes, std::size_t alignment);
+  void put(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  [[nodiscard]] void* refill(std::size_t c, std::size_t bytes);
+  void flush(std::size_t c, void* p, std::size_t bytes) noexcept;
+  [[nodiscard]] void* allocate_nothing(std::size_t alignment);
+  void deallocate_nothing(void* p, std::size_t alignment) noexcept;
+  [[nodiscard]] void* allocate_large(std::size_t bytes, std::size_t alignment);
+  void deallocate_large(void* p, std::size_t bytes) noexcept;
   void add_span(bool touched);
   void give_back(const mem::large_block& block) noexcept;
   std::size_t give_back_spans(std::size_t keep) noexcept;
@@ -211,6 +234,7 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   mem::tally<Threads> failures_;
   mem::tally<Threads> reserved_;      ///< bytes; kept beyond the hysteresis
   mutable mem::tally<Threads> peak_;  ///< highest live seen
+  inspected_blocks inspected_;        ///< then blocks lie in rooms, which are blocks to all else here
 };
 
 template <class Upstream>
@@ -233,7 +257,7 @@ statistics slab_resource<Upstream, Threads>::stats() const noexcept {
   figures.allocations += small.allocations;
   figures.failures += failures_.get();
   figures.kept = figures.upstream - figures.live - figures.overhead;
-  return figures;
+  return inspected_.over(figures);
 }
 
 template <class Upstream, threads Threads>
@@ -245,6 +269,7 @@ fault slab_resource<Upstream, Threads>::check() const noexcept {
 template <class Upstream, threads Threads>
 std::size_t slab_resource<Upstream, Threads>::trim() noexcept {
   reserved_.set(0);
+  give_back_due(0);
   report(slabs_.trim(), 0);
   return give_back_spans(0) + give_back_large(0);
 }
@@ -292,6 +317,7 @@ void slab_resource<Upstream, Threads>::release() noexcept {
     b = next;
   }
   large_ledger_.released();
+  inspected_.forget_all();
 }
 
 template <class Upstream, threads Threads>
@@ -299,6 +325,65 @@ void slab_resource<Upstream, Threads>::reserve(std::size_t bytes) {
   // Set first: what other threads give back meanwhile is not sent upstream only to be asked for again.
   reserved_.raise(bytes);
   while (slabs_.store().empty_bytes() < bytes) add_span(true);
+}
+
+template <class Upstream, threads Threads>
+void* slab_resource<Upstream, Threads>::allocate_slowly(std::size_t bytes, std::size_t alignment) {
+  return mem::inspected() ? allocate_inspected(bytes, alignment) : obtain(bytes, alignment);
+}
+
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::deallocate_slowly(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+  mem::inspected() ? deallocate_inspected(p, bytes, alignment) : put(p, bytes, alignment);
+}
+
+template <class Upstream, threads Threads>
+void* slab_resource<Upstream, Threads>::allocate_inspected(std::size_t bytes, std::size_t alignment) {
+  inspected_blocks::room room;
+  const bool fits = inspected_blocks::room_for(bytes, alignment, room) && large_blocks::whole(room.bytes) != 0;
+  mem::book_entry* const entry = fits ? inspected_.promise() : nullptr;
+  if (entry == nullptr) {
+    failures_.add(1);
+    throw allocation_error(this->name(), bytes, alignment,
+                           fits ? "no memory for what is to be known of the block" : "no machine has so much memory");
+  }
+  try {
+    room.start = obtain(room.bytes, room.alignment);
+  } catch (...) {
+    inspected_.withdraw(entry);
+    throw;
+  }
+  return inspected_.admit(entry, room, bytes, alignment);
+}
+
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::deallocate_inspected(void* p, std::size_t bytes,
+                                                            std::size_t alignment) noexcept {
+  if (inspected_.take_back(p, bytes, alignment)) give_back_due(inspected_blocks::most_held);
+}
+
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::give_back_due(std::size_t more_than) noexcept {
+  for (std::size_t left = inspected_.waiting(); left != 0; --left) {
+    const inspected_blocks::room due = inspected_.next_due(more_than);
+    if (due.start == nullptr) return;
+    put(due.start, due.bytes, due.alignment);
+  }
+}
+
+// A block of the resource's, or a room for one.
+template <class Upstream, threads Threads>
+void* slab_resource<Upstream, Threads>::obtain(std::size_t bytes, std::size_t alignment) {
+  if (bytes == 0) return allocate_nothing(alignment);
+  const std::size_t last = mem::size_class::last_byte(bytes, alignment);
+  return last < options_.largest ? refill(mem::size_class::with(last), bytes) : allocate_large(bytes, alignment);
+}
+
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::put(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+  if (bytes == 0) return deallocate_nothing(p, alignment);
+  const std::size_t last = mem::size_class::last_byte(bytes, alignment);
+  last < options_.largest ? flush(mem::size_class::with(last), p, bytes) : deallocate_large(p, bytes);
 }
 
 template <class Upstream, threads Threads>
@@ -366,6 +451,7 @@ void* slab_resource<Upstream, Threads>::allocate_large(std::size_t bytes, std::s
       failures_.add(1);
       throw;
     }
+    if (mem::inspected()) mem::hide(p, size - sizeof(mem::large_block));
     large_.add(p, size, alignment);
   }
   large_ledger_.handed_out(bytes);
@@ -400,10 +486,12 @@ std::size_t slab_resource<Upstream, Threads>::give_back_large(std::size_t keep) 
   return freed;
 }
 
-// The record lies in what goes: all of it is read before the call.
+// The record lies in what goes: all of it is read before that.
 template <class Upstream, threads Threads>
 void slab_resource<Upstream, Threads>::give_back(const mem::large_block& block) noexcept {
-  upstream_->deallocate(block.base, block.bytes, block.alignment);
+  const mem::large_block gone = block;
+  if (mem::inspected()) mem::show(gone.base, gone.bytes);
+  upstream_->deallocate(gone.base, gone.bytes, gone.alignment);
 }
 
 template <class Upstream, threads Threads>

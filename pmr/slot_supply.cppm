@@ -22,6 +22,9 @@ import strata.mem;
 /// Upstream may let the program come back here while a chunk is got: what comes back then is taken; a request that finds
 /// nothing free fails, and trim() gives nothing back.
 ///
+/// While an inspector runs the process (mem:inspector), a layer may want every call to come the slow way, and chunks to be
+/// hidden: then it has no caches. Slots are the layer's to show.
+///
 /// Chunks go back by trim() and release(). Thread class of mem::cached_slots; release() is for when no other call is
 /// under way.
 export namespace strata::pmr {
@@ -30,8 +33,8 @@ template <class Upstream, mem::threads Threads>
 class slot_supply {
  public:
   /// Throws std::invalid_argument for slots that cannot be. `name` is for errors.
-  slot_supply(const char* name, Upstream* upstream, const mem::slot_shape& shape)
-      : name_(name), upstream_(upstream), slots_(valid(shape)) {}
+  slot_supply(const char* name, Upstream* upstream, const mem::slot_shape& shape, bool hides = false)
+      : name_(name), upstream_(upstream), hides_(hides), slots_(valid(shape)), without_caches_(hides) {}
   ~slot_supply() { release(); }
   slot_supply(const slot_supply&) = delete;
   slot_supply& operator=(const slot_supply&) = delete;
@@ -39,9 +42,12 @@ class slot_supply {
   /// A slot, of which `bytes` are asked for. Throws what upstream throws, or allocation_error when the thread waited
   /// for could not get a chunk.
   [[nodiscard]] inline void* take(std::size_t bytes) {
-    void* const p = slots_.take(bytes);
+    void* const p = take_easily(bytes);
     return p != nullptr ? p : refill(bytes);
   }
+  /// The same, if that is easy; else null, and refill() will.
+  [[nodiscard]] inline void* take_easily(std::size_t bytes) noexcept { return slots_.take(bytes); }
+  [[nodiscard, gnu::noinline]] void* refill(std::size_t bytes);
   /// Takes a slot back if that is easy; else false, and put() will do or say.
   [[nodiscard]] inline bool put_easily(void* p, std::size_t bytes) noexcept { return slots_.put_easily(p, bytes); }
   [[nodiscard]] mem::slot_fault put(void* p, std::size_t bytes) noexcept { return slots_.put(p, bytes); }
@@ -79,7 +85,6 @@ class slot_supply {
   using cache = typename mem::cached_slots<Threads>::cache;
 
   [[nodiscard]] static const mem::slot_shape& valid(const mem::slot_shape& shape);
-  [[nodiscard, gnu::noinline]] void* refill(std::size_t bytes);
   void grow();
   void equip() noexcept;
   [[nodiscard]] void* obtain(std::size_t bytes, std::size_t alignment);
@@ -88,14 +93,15 @@ class slot_supply {
 
   const char* const name_;
   Upstream* const upstream_;
+  const bool hides_;
   mem::cached_slots<Threads> slots_;
   mem::growth_for<Threads> growth_;  ///< who adds chunks and takes them away
-  mem::mutex_for<Threads>
-      books_;  ///< what that changes in slots_: no fork comes between. Never held while upstream is asked
+  mem::mutex_for<Threads> books_{
+      "of a cache's books"};  ///< what that changes in slots_: no fork comes between. Never held while upstream is asked
   mem::tally<Threads> held_;  ///< bytes from upstream
   mem::tally<Threads> failures_;
   mutable mem::tally<Threads> peak_;
-  std::atomic<bool> without_caches_{false};  ///< upstream refused one since it gave a chunk
+  std::atomic<bool> without_caches_;  ///< upstream refused one since it gave a chunk, or none is wanted
 };
 
 template <class Upstream, mem::threads Threads>
@@ -154,11 +160,12 @@ void slot_supply<Upstream, Threads>::grow() {
     growth_.end(false);
     throw;
   }
+  if (hides_) mem::hide(chunk, chunk_bytes);
   {
     const mem::lock held(books_);
     pool.add(chunk, words);
   }
-  without_caches_.store(false, std::memory_order_relaxed);
+  without_caches_.store(hides_, std::memory_order_relaxed);
   peak_.raise(slots_.count().live);
   growth_.end(true);
 }
@@ -241,6 +248,7 @@ void* slot_supply<Upstream, Threads>::obtain(std::size_t bytes, std::size_t alig
 
 template <class Upstream, mem::threads Threads>
 void slot_supply<Upstream, Threads>::give_back(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+  if (hides_) mem::show(p, bytes);
   held_.subtract(bytes);
   upstream_->deallocate(p, bytes, alignment);
 }

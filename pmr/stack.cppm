@@ -118,8 +118,8 @@ class tower<Ground, Below, Entry, Entries...> {
   static_assert(!(Ground.shadowed && shadowing<layer_type>),
                 "strata::pmr::stack: a shadow below would be taken for somebody else's blocks; leave one of them out");
 
-  inline tower(Below* below, const Entry& entry,
-               const Entries&... entries) noexcept(std::is_nothrow_constructible_v<layer_type, Below*, const Entry&>)
+  // Throws what a layer throws that is made here or above.
+  inline tower(Below* below, const Entry& entry, const Entries&... entries)
       : here_(below, entry), above_(&here_, entries...) {}
 
   [[nodiscard]] inline auto& top() noexcept { return above_.top(); }
@@ -180,7 +180,9 @@ class stack final : public direct_layer<stack<First, Entries...>> {
   static constexpr bool asks_program = tower_type::whole.asking;
 
   inline explicit stack(const First& first, const Entries&... entries)
-      : base("stack", nullptr), source_(first), tower_(&source_, entries...) {}
+      : base("stack", nullptr), source_(first), tower_(&source_, entries...) {
+    this->ends_as(tower_.top());
+  }
 
   /// The layer that serves requests.
   [[nodiscard]] inline top_type& top() noexcept { return tower_.top(); }
@@ -214,6 +216,8 @@ class stack final : public direct_layer<stack<First, Entries...>> {
   }
 
   [[nodiscard]] fault check() const noexcept override { return tower_.top().check(); }
+
+  [[nodiscard]] fork_policy at_fork() const noexcept override { return tower_.top().at_fork(); }
 
   /// Whether a block at `p` is of this stack. Only where the top layer can tell.
   [[nodiscard]] inline bool owns(const void* p) const noexcept

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <atomic>
 #include <cstddef>
 #include <memory_resource>
 #include <span>
@@ -19,8 +20,8 @@ import strata.mem;
 /// Role           adaptor: bytes pass through, none are made or kept here
 /// Upstream       borrowed, never null, outlives this object
 /// Owns           nothing
-/// Thread safety  every member from any thread; upstream is only entered under the lock, so it must not call back into
-///                this object
+/// Thread safety  every member from any thread; upstream is only entered under the lock. Code of the program that upstream
+///                calls, such as a handler of misuse, may use this object: its thread passes the lock it has
 /// Alignment      what upstream honours
 /// Size           any; zero is forwarded
 /// Complexity     O(1) plus upstream; one lock
@@ -59,12 +60,16 @@ class synchronized_adaptor final : public direct_layer<synchronized_adaptor<Upst
   static constexpr bool can_release = false;
 
   explicit synchronized_adaptor(Upstream* upstream, synchronized options = {}) noexcept
-      : base(options.name, upstream), upstream_(upstream) {}
+      : base(options.name, upstream),
+        upstream_(upstream),
+        mutex_(mem::lock_rank::over_upstream, options.name, mem::lock_reach::upstream) {}
 
   [[nodiscard]] statistics stats() const noexcept override {
-    const mem::lock lock(mutex_);
+    const turn mine(*this);
     return figures();
   }
+
+  ~synchronized_adaptor() override { this->expect_all_back(stats()); }
 
   [[nodiscard]] std::size_t degraded(std::span<degradation> out) const noexcept override {
     if (!mutex_.unknown_to_fork().failed()) return 0;
@@ -77,20 +82,20 @@ class synchronized_adaptor final : public direct_layer<synchronized_adaptor<Upst
 
   /// The lock is held while the layers below are verified.
   [[nodiscard]] fault check() const noexcept override {
-    const mem::lock lock(mutex_);
+    const turn mine(*this);
     return base::check();
   }
 
   /// The lock is held while the layers below are asked.
   void collect(report& into) const noexcept override {
-    const mem::lock lock(mutex_);
+    const turn mine(*this);
     this->collect_below(into);
     this->add_to(into, figures());
   }
 
-  /// Calls that found the lock taken.
+  /// Calls that found the lock taken by another thread.
   [[nodiscard]] std::size_t contentions() const noexcept {
-    const mem::lock lock(mutex_);
+    const turn mine(*this);
     return contentions_;
   }
 
@@ -98,7 +103,7 @@ class synchronized_adaptor final : public direct_layer<synchronized_adaptor<Upst
   /// does not forward.
   template <class Work>
   decltype(auto) with_upstream(Work&& work) {
-    const mem::lock lock(mutex_);
+    const turn mine(*this);
     return work(*upstream_);
   }
 
@@ -106,8 +111,7 @@ class synchronized_adaptor final : public direct_layer<synchronized_adaptor<Upst
   friend base;
 
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    enter();
-    const mem::adopted_lock lock(mutex_);
+    const turn mine(*this);
     try {
       void* const p = upstream_->allocate(bytes, alignment);
       ledger_.handed_out(bytes);
@@ -119,8 +123,7 @@ class synchronized_adaptor final : public direct_layer<synchronized_adaptor<Upst
   }
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
-    enter();
-    const mem::adopted_lock lock(mutex_);
+    const turn mine(*this);
     ledger_.taken_back(bytes);
     upstream_->deallocate(p, bytes, alignment);
   }
@@ -131,16 +134,43 @@ class synchronized_adaptor final : public direct_layer<synchronized_adaptor<Upst
     return counted;
   }
 
-  inline void enter() ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex_) {
-    if (mutex_.try_lock()) return;
-    mutex_.lock();
-    ++contentions_;
+  // The lock, as long as it lives; or nothing, in a thread that has it.
+  class ABSL_SCOPED_LOCKABLE turn {
+   public:
+    inline explicit turn(const synchronized_adaptor& of) ABSL_EXCLUSIVE_LOCK_FUNCTION(of.mutex_)
+        : of_(of), outermost_(of.enter()) {}
+    inline ~turn() ABSL_UNLOCK_FUNCTION() {
+      if (outermost_) of_.leave();
+    }
+    turn(const turn&) = delete;
+    turn& operator=(const turn&) = delete;
+
+   private:
+    const synchronized_adaptor& of_;
+    const bool outermost_;
+  };
+
+  // False: the calling thread has the lock. What others find in holder_ is not they.
+  [[nodiscard]] inline bool enter() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    const void* const me = &mem::number_of_this_thread;
+    if (holder_.load(std::memory_order_relaxed) == me) return false;
+    if (!mutex_.try_lock()) {
+      mutex_.lock();
+      ++contentions_;
+    }
+    holder_.store(me, std::memory_order_relaxed);
+    return true;
+  }
+  inline void leave() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    holder_.store(nullptr, std::memory_order_relaxed);
+    mutex_.unlock();
   }
 
   Upstream* const upstream_ ABSL_PT_GUARDED_BY(mutex_);
-  mutable mem::mutex mutex_;
+  mutable mem::mutex mutex_;                          ///< held while upstream works: the one lock that is
+  mutable std::atomic<const void*> holder_{nullptr};  ///< what stands for the thread that has it
   ledger ledger_ ABSL_GUARDED_BY(mutex_);
-  std::size_t contentions_ ABSL_GUARDED_BY(mutex_) = 0;
+  mutable std::size_t contentions_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 template <class Upstream>

@@ -50,6 +50,11 @@ class text_line {
   text_line& word(std::string_view name) noexcept;
 
   [[nodiscard]] inline std::string_view text() const noexcept { return {text_.data(), size_}; }
+  /// The same, ended by a zero; valid until the line changes.
+  [[nodiscard]] inline const char* c_str() noexcept {
+    text_[size_] = '\0';
+    return text_.data();
+  }
   /// Ends the line and writes it.
   void write_to(const text_sink& sink) noexcept;
 

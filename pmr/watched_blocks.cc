@@ -63,8 +63,7 @@ class watch_list {
  private:
   watch_list() noexcept = default;
 
-  static constexpr int rank = 500;  // taken before the locks of those in the list
-  mem::mutex lock_{rank};
+  mem::mutex lock_{mem::lock_rank::watched_list, "of all debug layers"};  // taken before those of the ones in the list
   watched_blocks* first_ ABSL_GUARDED_BY(lock_) = nullptr;
 };
 

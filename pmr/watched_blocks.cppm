@@ -121,7 +121,7 @@ class watched_blocks {
   const char* const name_;
   const std::size_t pad_;
   const std::uint64_t key_;
-  mutable mem::mutex lock_;
+  mutable mem::mutex lock_{"of a debug layer's book"};
   mem::block_book book_ ABSL_GUARDED_BY(lock_);
   ledger ledger_ ABSL_GUARDED_BY(lock_);
   std::size_t upstream_ ABSL_GUARDED_BY(lock_) = 0;  ///< bytes

@@ -24,8 +24,8 @@ OS_MACRO = re.compile(
     r"_WIN32|_WIN64|WIN32|__CYGWIN__|__APPLE__|__MACH__|__FreeBSD__|__NetBSD__|__OpenBSD__|_AIX|__hpux)\b"
 )
 
-# C headers of the tools a library may talk to. Any other <x.h> is the OS's, or has a C++ name: <cerrno>.
-TOOL_HEADERS = ("sanitizer/", "valgrind/")
+# C headers of the tools and libraries that a floor may talk to. Any other <x.h> is the OS's, or has a C++ name: <cerrno>.
+TOOL_HEADERS = ("sanitizer/", "valgrind/", "zlib.h")
 
 INTERFACE_LINES, IMPLEMENTATION_LINES = 150, 300
 
@@ -255,6 +255,35 @@ def interfaces_hold_nothing_local(root):
     return complaints
 
 
+# What a layer promises, in the same words and the same order in front of each.
+CONTRACT = ("Role", "Upstream", "Owns", "Thread safety", "Alignment", "Size", "Complexity", "Overhead", "Throws", "Deallocate",
+            "Equality", "Fork", "Exit", "Signals", "Composes")
+
+
+def layers_state_their_contract(root):
+    """Each layer has the whole contract, states its facts (thread class among them), and is in the floor's table."""
+    complaints = []
+    readme = root / "pmr" / "README.md"
+    table = readme.read_text(encoding="utf-8") if readme.exists() else ""
+    for source in sources(root, "pmr", suffixes=(".cppm",)):
+        number = next((n for n, line in enumerate(source.lines, 1) if "public direct_layer<" in line), None)
+        if number is None:
+            continue
+        fields = [m.group(1) for m in re.finditer(r"^/// ([A-Z][a-z]+(?: [a-z]+)?)(?=  )", source.text, re.MULTILINE)]
+        fields = [field for field in fields if field in CONTRACT]
+        missing = [field for field in CONTRACT if field not in fields]
+        if missing:
+            complaints.append(source.at(number, "a contract without %s: add what is promised" % ", ".join(missing)))
+        elif tuple(fields) != CONTRACT:
+            complaints.append(source.at(number, "a contract in another order, or a field twice: write %s" % ", ".join(CONTRACT)))
+        if not re.search(r"^static_assert\((source|layered|states_facts)<", source.text, re.MULTILINE) and source.stem != "stack":
+            complaints.append(source.at(number, "a layer whose facts nobody checks: end with static_assert(layered<…>) or "
+                                        "static_assert(source<…>)"))
+        if "| `%s` |" % source.stem not in table:
+            complaints.append(source.at(number, "a layer that pmr/README.md does not list: add its row"))
+    return complaints
+
+
 def includes_come_before_imports(root):
     complaints = []
     for source in sources(root):
@@ -306,6 +335,7 @@ RULES = (
     every_room_has_its_test,
     files_say_their_licence,
     interfaces_hold_nothing_local,
+    layers_state_their_contract,
     includes_come_before_imports,
 )
 

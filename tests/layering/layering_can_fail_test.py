@@ -197,6 +197,23 @@ class RulesTest(PlantedTree):
         self.expect(layering.includes_come_before_imports, ("mem/bytes.cppm:3", "move it above"),
                     ("tests/mem/bytes_test.cc:3", "#include after line 2"))
 
+    def test_layers_state_their_contract(self):
+        contract = "".join("/// %-15sas promised\n" % field for field in layering.CONTRACT)
+        layer = "class bytes final : public direct_layer<bytes> {};\n"
+        checked = "static_assert(layered<bytes>);\n"
+        self.write("pmr/README.md", "| `bytes` | keeper |\n", licence="")
+        self.write("pmr/bytes.cppm", contract + layer + checked)
+        self.assertEqual(layering.layers_state_their_contract(self.root), [])
+        self.write("pmr/bytes.cppm", contract.replace("/// Fork", "/// Fark").replace("Thread safety", "Threads") + layer + checked)
+        self.expect(layering.layers_state_their_contract, ("pmr/bytes.cppm:17", "without Thread safety, Fork"))
+        self.write("pmr/bytes.cppm", contract + contract.split("\n")[0] + "\n" + layer + checked)
+        self.expect(layering.layers_state_their_contract, ("pmr/bytes.cppm:18", "another order"))
+        self.write("pmr/bytes.cppm", contract + layer)
+        self.expect(layering.layers_state_their_contract, ("pmr/bytes.cppm:17", "nobody checks"))
+        self.write("pmr/bytes.cppm", contract + layer + checked)
+        self.write("pmr/README.md", "", licence="")
+        self.expect(layering.layers_state_their_contract, ("pmr/bytes.cppm:17", "does not list"))
+
     def test_long_files_are_reported(self):
         self.assertEqual(layering.long_files(self.root), [])
         self.write("mem/bytes.cppm", "export module strata.mem:bytes;\n" + "\n" * 150)

@@ -64,7 +64,7 @@ TEST_F(CachedSlabs, AFullMagazineGivesItsOlderHalfBack) {
   const std::size_t before = slabs.store().counters().slots;
   for (void* const p : blocks) put(c64, p, 64);
   EXPECT_LE(slabs.store().counters().slots, before - 500 + thread_cache::capacity(c64));
-  EXPECT_EQ(slabs.allocate(c64, 64), blocks.back()) << "what was freed last comes first";
+  EXPECT_EQ(get(c64, 64), blocks.back()) << "what was freed last comes first";
   put(c64, blocks.back(), 64);
   EXPECT_EQ(slabs.count().live, 0U);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: any size becomes whole pages, and what cannot is refused without a system call; alignment up to 1 GiB; every
 // failing call leaves nothing mapped; a run the OS will not take back loses its contents and waits in stranded_runs
-// until it does.
+// until it does; what of a run is in RAM is told.
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -65,6 +65,17 @@ TEST(PageRun, EveryFailingCallLeavesNothingMapped) {
       }
     });
   }
+}
+
+TEST(PageRun, KnowsWhatIsResident) {
+  const page_run run = map_run(64 * page_bytes(), page_bytes(), {}).run;
+  ASSERT_NE(run.base, nullptr);
+  EXPECT_EQ(resident_in(run), 0U);
+  std::memset(run.base, 1, 3 * page_bytes());
+  const std::size_t resident = resident_in(run).value();
+  EXPECT_GE(resident, 3 * page_bytes());
+  EXPECT_LE(resident, run.bytes);
+  EXPECT_FALSE(unmap_run(run).failed());
 }
 
 TEST(PageRun, StrandedRunsAreEmptiedAndWait) {

@@ -18,12 +18,16 @@
 
 #include "tests/support/recording_resource.h"
 
+import strata.mem;
 import strata.pmr;
 
 namespace strata::pmr {
 namespace {
 
 std::vector<misuse> reports;
+
+// While an inspector runs the process, more is known of each block, and said in other sentences.
+const char* said(const char* otherwise, const char* inspected) { return mem::inspected() ? inspected : otherwise; }
 
 struct MempoolCache : testing::Test {
   void SetUp() override {
@@ -55,7 +59,7 @@ TEST_F(MempoolCache, AlignsItemsAndKeepsArraysTogether) {
         for (std::size_t i = 0; i < n; ++i) {
           ASSERT_EQ(reinterpret_cast<std::uintptr_t>(array + i * cache.item_stride()) % alignment, 0U);
         }
-        std::uninitialized_fill_n(array, n * cache.item_stride(), static_cast<unsigned char>(n));
+        std::uninitialized_fill_n(array, (n - 1) * cache.item_stride() + bytes, static_cast<unsigned char>(n));
         cache.free_array(array, n);
       }
       EXPECT_FALSE(cache.check().found());
@@ -100,9 +104,10 @@ TEST_F(MempoolCache, SaysWhatIsWrongAndStaysWhole) {
   void* const item = a.request();
   void* const array = a.alloc_array(5);
   b.recycle(item);
-  expect_report("the pointer is no slot of this pool");
+  expect_report(said("the pointer is no slot of this pool", "a block comes back that is of another memory"));
   a.recycle(static_cast<std::byte*>(item) + 8);
-  expect_report("the pointer is in a chunk of this pool, but not the start of a slot");
+  expect_report(said("the pointer is in a chunk of this pool, but not the start of a slot",
+                     "a pointer comes back that lies inside a block and is not its start"));
   pool.deallocate(item, 64);
   expect_report("deallocated an item of a cache as a block of the pool");
   a.free_array(array, 4);
@@ -112,9 +117,9 @@ TEST_F(MempoolCache, SaysWhatIsWrongAndStaysWhole) {
   EXPECT_TRUE(reports.empty());
   a.recycle(item);
   a.recycle(item);
-  expect_report("the slot is free already");
+  expect_report(said("the slot is free already", "a block comes back that was deallocated before"));
   pool.deallocate(item);
-  expect_report("the slot is free already");
+  expect_report(said("the slot is free already", "a block comes back that was deallocated before"));
 }
 
 TEST_F(MempoolCache, DetectsLiveItemsAtItsEnd) {
@@ -150,7 +155,7 @@ TEST_F(MempoolCache, ThrowsWhatThePoolThrowsWhenThatIsFull) {
   } catch (const allocation_error& e) {
     EXPECT_EQ(std::string(e.what()).find("strata: fragments cannot allocate 8192 bytes"), 0U) << e.what();
   }
-  EXPECT_GT(items.size(), 20'000U);
+  EXPECT_GT(items.size(), mem::inspected() ? 5'000U : 20'000U);
   for (void* const p : items) cache.recycle(p);
 }
 
@@ -160,7 +165,8 @@ TEST_F(MempoolCache, NeverHandsOutMoreThanThereIs) {
   std::vector<std::pair<void*, std::size_t>> rest;
   void* const first = cache.request();
   for (std::size_t free = pool.segment().largest_free(); free != 0; free = pool.segment().largest_free()) {
-    rest.emplace_back(pool.allocate(free), free);
+    const std::size_t bytes = mem::inspected() ? free - 24 : free;  // with what is hidden round it
+    rest.emplace_back(pool.allocate(bytes), bytes);
   }
   const std::size_t left = cache.items_per_chunk() * cache.chunks() - 1;
   std::vector<std::vector<void*>> taken(4);

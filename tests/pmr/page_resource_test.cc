@@ -2,7 +2,7 @@
 // Claims beyond conformance: blocks are whole zeroed pages; what the OS refuses is an allocation_error with the cause,
 // and nothing stays mapped; pages the OS will not take back are kept, counted, reported as degraded and given back
 // later; prefaulted pages are resident; parent and child of a fork each own a copy; blocks alive at destruction are
-// misuse.
+// misuse; what is resident is told where that is wanted, and unknown is not 0.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -143,6 +143,31 @@ TEST(PageResourceDeathTest, LiveBlocksAtDestructionAreMisuse) {
         (void)memory.allocate(1);
       },
       "strata: p: destroyed with live blocks");
+}
+
+TEST(PageResource, KnowsWhatIsResidentWhenAsked) {
+  page_resource memory({.knows_resident = true});
+  EXPECT_EQ(memory.resident(), 0U);
+  auto* const p = static_cast<char*>(memory.allocate(64 * page));
+  void* const other = memory.allocate(page);
+  EXPECT_EQ(memory.resident(), 0U) << "nothing was touched";
+  std::memset(p, 1, 5 * page);
+  const std::size_t resident = memory.resident().value();
+  EXPECT_GE(resident, 5 * page);
+  EXPECT_LE(resident, 65 * page);
+  memory.deallocate(p, 64 * page);
+  memory.deallocate(other, page);
+  EXPECT_EQ(memory.resident(), 0U);
+  EXPECT_FALSE(page_resource().resident().has_value()) << "not asked to know";
+}
+
+TEST(PageResource, DoesNotKnowWhatIsResidentWhenItCouldNotRemember) {
+  page_resource memory({.knows_resident = true});
+  os_script script;
+  script.fail(os_call::mmap, 2, ENOMEM);  // the first is the block, the second room to remember it
+  void* const p = memory.allocate(page);
+  EXPECT_FALSE(memory.resident().has_value());
+  memory.deallocate(p, page);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: a row shows each figure in a readable unit; what is degraded follows with reason and cause; what does not fit
+// Claims: a row shows each figure in a readable unit; below them stands where the memory goes; what is degraded follows with reason and cause; what does not fit
 // is dropped, not overrun; rows of a second upstream are indented; a layer has one row.
 #include <gtest/gtest.h>
 
@@ -38,11 +38,12 @@ TEST(Report, ShowsFiguresInReadableUnits) {
          .peak = 1024,
          .live_blocks = 7,
          .allocations = 12},
-        {});
+        {}, nullptr, std::size_t{2} << 20);
   EXPECT_EQ(
       text_of(r),
       "layer                 live        peak        kept    overhead    upstream     blocks  allocations  failures\n"
-      "orders               999 B     1.0 KiB     1.5 KiB         0 B     5.0 GiB          7           12         0\n");
+      "orders               999 B     1.0 KiB     1.5 KiB         0 B     5.0 GiB          7           12         0\n"
+      "requested 999 B, handed out 999 B, carved 999 B, mapped 2.5 KiB, resident 2.0 MiB\n");
 }
 
 TEST(Report, SaysWhatIsDegradedAndWhy) {

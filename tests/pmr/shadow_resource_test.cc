@@ -375,7 +375,7 @@ TEST(ShadowResource, SaysWhenItEndsWithLiveBlocksIfToldTo) {
     guarded_slabs memory(pages{}, slabs{}, shadow{.name = "sessions", .live_at_end_is_misuse = true});
     static_cast<void>(memory.allocate(10, 1));
   }
-  EXPECT_EQ(told, "sessions: destroyed with live blocks: all of them fault from now on");
+  EXPECT_EQ(told, "sessions: destroyed with live blocks: all of them fault from now on: upstream \"slabs\"");
 }
 
 }  // namespace

@@ -26,6 +26,7 @@
 #include "tests/support/recording_resource.h"
 #include "tests/support/sanitizer.h"
 
+import strata.mem;
 import strata.pmr;
 
 namespace strata::pmr {
@@ -125,7 +126,11 @@ TEST(SlabResource, AnyThreadFreesWhatAThreadThatEndedLeft) {
   }).join();
   EXPECT_EQ(memory.stats().live, 0U);
   memory.top().trim();
-  EXPECT_EQ(memory.stats().upstream, 0U) << "no thread that lives has a cache";
+  if (mem::inspected()) {
+    EXPECT_LE(memory.stats().upstream, 2 * mib) << "blocks waited, and the thread that trimmed gave them back";
+  } else {
+    EXPECT_EQ(memory.stats().upstream, 0U) << "no thread that lives has a cache";
+  }
   EXPECT_FALSE(memory.check().found());
 }
 
@@ -231,7 +236,11 @@ TEST(SlabResource, ChildrenOfForksCanAllocateWhileEightThreadsOfTheParentDid) {
 std::vector<misuse> reports;
 void remember(const misuse& what) { reports.push_back(what); }
 
+// An inspector has a second deallocation told at once, in the words that all keepers have then: inspected_blocks_test.
+constexpr const char* told_by_inspection = "blocks are judged before they reach a slab";
+
 TEST(SlabResource, ReportsABlockDeallocatedTwiceWhenItReachesItsSlab) {
+  if (mem::inspected()) GTEST_SKIP() << told_by_inspection;
   memory_type memory{pages{}, slabs{.name = "orders"}};
   void* const p = memory.allocate(64);
   memory.deallocate(p, 64);
@@ -260,6 +269,7 @@ struct reported {
 };
 
 TEST(SlabResource, ReportsWhatAThreadThatEndedFreedTwice) {
+  if (mem::inspected()) GTEST_SKIP() << told_by_inspection;
   memory_type memory{pages{}, slabs{}};
   void* const p = memory.allocate(64);
   std::thread([&] {
@@ -298,6 +308,7 @@ void tells_at_once() {
 }
 
 TEST(SlabResource, WithChecksTellsEveryMisuseAtOnce) {
+  if (mem::inspected()) GTEST_SKIP() << told_by_inspection;
   tells_at_once<slabs>();
   tells_at_once<unsynchronized_slabs>();
 }

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <memory_resource>
+#include <new>
 #include <string>
 #include <type_traits>
 #include <unordered_map>
@@ -69,6 +70,11 @@ TEST(Stack, ReportsARowALayerSourceFirst) {
   EXPECT_LT(text.find("layer"), text.find("anonymous"));
   EXPECT_LT(text.find("anonymous"), text.find("orders"));
   EXPECT_EQ(text.find("degraded"), std::string::npos);
+}
+
+// Whatever lies between: the lock's own constructor does not throw.
+TEST(Stack, WhatAConstructorOfALayerThrowsIsAnException) {
+  EXPECT_THROW((stack{borrowed{std::pmr::null_memory_resource()}, synchronized{}, fragments{}}), std::bad_alloc);
 }
 
 TEST(Stack, StandsOnAnotherStack) {

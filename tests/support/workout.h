@@ -192,7 +192,7 @@ void use_cache(Cache& cache, std::size_t items) {
   }
   for (std::size_t n = 1; n <= items; ++n) {
     void* const array = cache.alloc_array(n);
-    std::memset(array, static_cast<int>(n), n * cache.item_stride());
+    std::memset(array, static_cast<int>(n), (n - 1) * cache.item_stride() + cache.item_bytes());
     cache.free_array(array, n);
   }
 }
