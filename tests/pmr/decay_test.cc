@@ -143,8 +143,7 @@ TYPED_TEST(Decays, NotEarlyByAStrangeClock) {
 TYPED_TEST(Decays, AndServesAgainOrSaysThatUpstreamRefuses) {
   this->memory.tick(ahead);
   this->use(kib);
-  this->memory.tick(ahead + ms);
-  this->memory.tick(ahead + (1 + decay_ms) * ms);
+  for (std::uint64_t t = 1; t <= 1 + latest; ++t) this->memory.tick(ahead + t * ms);
   const auto fill = [&] {
     std::vector<void*> blocks;
     try {
