@@ -92,6 +92,9 @@ std::vector<subject> every_layer() {
   all.push_back(made("tracking_adaptor", [] { return stack{pages{}, slabs{}, tracking{}}; }));
   all.push_back(made("shadow_resource", [] { return stack{pages{}, slabs{}, shadow{.one_in = 16}}; }));
   all.push_back(made("guard_adaptor", [] { return stack{pages{}, slabs{}, guards{.one_in = 64}}; }));
+  all.push_back(made("tracking_adaptor", [] { return stack{pages{}, slabs{}, tracking{.leaks_at_end = false}}; }));
+  all.push_back(made("tracking_adaptor_sampling",
+                     [] { return stack{pages{}, slabs{}, tracking{.sample_bytes = 1000, .leaks_at_end = false}}; }));
   all.push_back(made("synchronized_adaptor", [] { return stack{pages{}, unsynchronized_slabs{}, synchronized{}}; }));
   all.push_back(made("size_split_resource", [] {
     return forked<split_type>([](slab_stack* small, slab_stack* large) {
