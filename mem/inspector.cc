@@ -29,6 +29,8 @@ import strata.platform;
 
 namespace strata::mem {
 
+constinit bool memcheck_runs = false;
+
 namespace {
 
 #if __has_feature(thread_sanitizer)
@@ -52,7 +54,8 @@ constexpr bool has_thread_sanitizer = false;
 }
 
 #if STRATA_KNOWS_MEMCHECK
-bool ask_memcheck() noexcept { return VALGRIND_MAKE_MEM_DEFINED(nullptr, 0) != 0; }
+// The first priority there is for programs: makers of static objects may ask.
+[[gnu::constructor(101)]] void ask_memcheck() noexcept { memcheck_runs = VALGRIND_MAKE_MEM_DEFINED(nullptr, 0) != 0; }
 
 // 3: not addressable.
 bool is_accessible(const void* p) noexcept {
@@ -72,15 +75,6 @@ bool is_hidden_byte([[maybe_unused]] const void* p) noexcept {
 }
 
 }  // namespace
-
-bool under_memcheck() noexcept {
-#if STRATA_KNOWS_MEMCHECK
-  static const bool answer = ask_memcheck();
-  return answer;
-#else
-  return false;
-#endif
-}
 
 void hide([[maybe_unused]] const void* p, [[maybe_unused]] std::size_t bytes) noexcept {
 #if __has_feature(address_sanitizer)

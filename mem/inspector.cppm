@@ -4,6 +4,13 @@ module;
 
 export module strata.mem:inspector;
 
+namespace strata::mem {
+
+// Set before any object of static storage is made.
+extern bool memcheck_runs;
+
+}  // namespace strata::mem
+
 /// Who watches every load and store of this process, and what Strata tells him: AddressSanitizer, built in, or valgrind's
 /// memcheck, under which a plain build runs. The one room that speaks to them.
 ///
@@ -35,8 +42,8 @@ inline constexpr bool has_address_sanitizer = false;
 inline constexpr bool has_address_sanitizer = false;
 #endif
 
-/// Whether memcheck runs this process, and the library was built where its header is. Constant; asked once.
-[[nodiscard]] bool under_memcheck() noexcept;
+/// Whether memcheck runs this process, and the library was built where its header is. Constant; asked once, at load.
+[[nodiscard]] inline bool under_memcheck() noexcept { return memcheck_runs; }
 
 /// Whether anybody inspects: a constant of the build with AddressSanitizer, else one of the process.
 [[nodiscard]] inline bool inspected() noexcept {
