@@ -437,6 +437,7 @@ struct Paranoia : testing::Test {
 // Of the heap's blocks below: the word in front of a used one; the two links and the size at the end of a free one. The
 // heap's payload begins 16 bytes before the block, where the pad does.
 TEST_F(Paranoia, FindsDamageBelowAtTheNextCallW2_08) {
+  if (mem::inspected()) GTEST_SKIP() << "the heap's words are hidden: an inspector reports the damage when it is done";
   ASSERT_FALSE(memory.check().found());
   const std::string below_damaged = "the memory below is damaged";
   std::byte* const used = bytes_of(blocks[0]) - 16;
