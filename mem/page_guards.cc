@@ -21,7 +21,8 @@ constinit std::atomic<std::size_t> claimed{0};
 }  // namespace
 
 page_guards::page_guards(std::size_t mapping_budget) noexcept
-    : support_(platform::guards_supported()),
+    // LeakSanitizer reads whatever a mapping says may be read, marked pages too, and would die of it.
+    : support_(has_address_sanitizer ? platform::guard_support::none : platform::guards_supported()),
       budget_(mapping_budget != 0 ? mapping_budget : platform::mapping_limit() / 4) {}
 
 std::size_t page_guards::mappings_claimed() noexcept { return claimed.load(std::memory_order_relaxed); }
@@ -43,11 +44,7 @@ bool page_guards::claim() noexcept {
 page_guards::outcome page_guards::set(void* base, std::size_t bytes) noexcept {
   if (support_ != platform::guard_support::none) {
     const os_error refused = platform::guard(base, bytes);
-    if (!refused.failed()) {
-      // LeakSanitizer reads whatever a mapping says may be read, marked pages too, and would die of it.
-      if (has_address_sanitizer) static_cast<void>(platform::protect(base, bytes, platform::access::none));
-      return {means::marks, {}};
-    }
+    if (!refused.failed()) return {means::marks, {}};
     // Where the kernel guards any memory, only a lock makes it say EINVAL. Where it guards private memory alone, this may
     // be a shared segment.
     if (refused.code != EINVAL || support_ == platform::guard_support::objects_as_well) return {means::none, refused};
@@ -65,10 +62,6 @@ os_error page_guards::lift(void* base, std::size_t bytes, bool marks, std::size_
     const os_error refused = platform::protect(base, bytes, platform::access::read_write);
     if (refused.failed()) return refused;
     claimed.fetch_sub(protected_ranges * mappings_each, std::memory_order_relaxed);
-  }
-  if (has_address_sanitizer && marks) {
-    const os_error refused = platform::protect(base, bytes, platform::access::read_write);
-    if (refused.failed()) return refused;
   }
   return marks ? platform::unguard(base, bytes) : os_error{};
 }

@@ -47,7 +47,7 @@ class page_guards {
   /// still.
   [[nodiscard]] os_error lift(void* base, std::size_t bytes, bool marks, std::size_t protected_ranges) noexcept;
 
-  /// Whether every guard costs mappings: the kernel has no marks.
+  /// Whether every guard costs mappings: the kernel has no marks, or AddressSanitizer could not stand them.
   [[nodiscard]] inline bool costs_mappings() const noexcept { return support_ == platform::guard_support::none; }
 
   /// Whether set() of so many ranges would find mappings left.

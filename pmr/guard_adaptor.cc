@@ -181,7 +181,10 @@ std::size_t guard_keeper<Threads>::degraded(std::span<degradation> out) const no
            "more"),
        without_book_.because("blocks were handed out without guards, since there is no memory to remember them in"),
        stranded_.because("deallocated blocks could not be made accessible again; they are kept, and tried again"),
-       {"the kernel has no page guards (Linux before 6.13): each costs mappings, so the budget allows few",
+       {mem::has_address_sanitizer
+            ? "no page guards with AddressSanitizer, which looks for leaks in them: each costs mappings, so the budget "
+              "allows few"
+            : "the kernel has no page guards (Linux before 6.13): each costs mappings, so the budget allows few",
         {},
         blocks_.guards().costs_mappings() ? 1U : 0U},
        {"the lock of guarded blocks is not known to fork(): a child forked while another thread allocates may hang; do "

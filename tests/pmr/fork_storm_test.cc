@@ -96,7 +96,7 @@ void expect_no_harm(std::span<const test::subject> subjects, std::size_t times) 
   std::atomic<std::size_t> turns{0};
   std::vector<std::thread> threads;
   for (std::size_t t = 0; t < thread_count; ++t) {
-    threads.emplace_back([&, random = static_cast<std::uint32_t>(t)]() mutable {
+    threads.emplace_back([&, t, random = static_cast<std::uint32_t>(t)]() mutable {
       for (std::size_t i = t; !done; ++i) {
         memory& mine = memories[i % memories.size()];
         if (!use(mine.whole, random)) ADD_FAILURE() << mine.name << ": a block was written by somebody else";

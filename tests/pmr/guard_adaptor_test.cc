@@ -361,7 +361,7 @@ TEST_F(GuardAdaptor, WithoutGuardsOfTheKernelProtectsWithinItsBudgetAndSaysSo) {
   EXPECT_EQ(fault_of_load(blocks[9] + 100).address, blocks[9] + 100);
   EXPECT_TRUE(contains(degraded_by(memory.top()), "more mappings than the budget")) << degraded_by(memory.top());
   EXPECT_TRUE(contains(degraded_by(memory.top()), "x15.")) << degraded_by(memory.top());
-  EXPECT_TRUE(contains(degraded_by(memory.top()), "no page guards (Linux before 6.13)"));
+  EXPECT_TRUE(contains(degraded_by(memory.top()), "no page guards"));
   for (std::size_t i = 0; i < 5; ++i) memory.deallocate(blocks[i], 100, 4);
   EXPECT_TRUE(memory.top().is_guarded(blocks[0] = static_cast<char*>(memory.allocate(100, 4))))
       << "there is room again";
