@@ -91,6 +91,7 @@ struct workshop {
       if (refused.fault != slab_fault::none) wrong = true;
       if (p == nullptr) slabs->store().add_span(memory.get());
     }
+    show(p, 48);
     *static_cast<std::uintptr_t*>(p) = stamp;
     return p;
   }
