@@ -39,7 +39,13 @@ class CallBack : public testing::Test {
 // All that a handler might do with a memory.
 void use(layer& memory, bool ask = true) {
   void* const small = memory.allocate(100);
-  void* const large = memory.allocate(3000);
+  void* large = nullptr;
+  try {
+    large = memory.allocate(3000);
+  } catch (const std::bad_alloc&) {
+    memory.deallocate(small, 100);
+    throw;
+  }
   std::memset(large, 1, 3000);
   memory.deallocate(small, 100);
   memory.deallocate(large, 3000);
