@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/examples/program.h"
+#include "tests/support/sanitizer.h"
 
 namespace {
 
@@ -70,7 +71,8 @@ TEST(PooledCounters, GivesEachSharedPointerOneItem) {
   EXPECT_EQ(said["copied"], (std::vector<std::string>{"2000", "1000"})) << result.text;
   EXPECT_EQ(said["dropped"], (std::vector<std::string>{"0", "0"})) << result.text;
   EXPECT_EQ(said["again"], (std::vector<std::string>{"1000", "1000"})) << result.text;
-  EXPECT_EQ(said["chunks"], (std::vector<std::string>{"1"})) << result.text;
+  // With AddressSanitizer what was dropped waits, and lies in chunks.
+  if (!strata::test::under_asan) EXPECT_EQ(said["chunks"], (std::vector<std::string>{"1"})) << result.text;
   // How large the ratio is depends on the machine, so it is printed, not judged.
   ASSERT_EQ(said["ratio"].size(), 1U) << result.text;
   EXPECT_GT(std::stod(said["ratio"][0]), 0) << result.text;
