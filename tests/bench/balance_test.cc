@@ -20,8 +20,10 @@ namespace {
 
 /// Pages of which a keeper has 4096 bytes, 100 of them overhead.
 std::vector<sp::report::row> books() {
-  return {{"pages", {.live = 4096, .kept = 0, .overhead = 904, .upstream = 5000, .live_blocks = 1}, {}, 0, nullptr, 0},
-          {"keeper", {.live = 0, .kept = 3996, .overhead = 100, .upstream = 4096}, {}, 0, nullptr, 0}};
+  constexpr std::size_t none = sp::report::no_row;
+  const sp::statistics pages{.live = 4096, .kept = 0, .overhead = 904, .upstream = 5000, .live_blocks = 1};
+  const sp::statistics keeper{.live = 0, .kept = 3996, .overhead = 100, .upstream = 4096};
+  return {{"pages", pages, {}, 0, nullptr, none, none, {}, 0}, {"keeper", keeper, {}, 0, nullptr, 0, none, {}, 0}};
 }
 
 std::string after(void (*change)(sp::statistics& pages, sp::statistics& keeper)) {
