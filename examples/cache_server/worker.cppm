@@ -7,7 +7,6 @@ module;
 #include <mutex>
 #include <thread>
 
-
 export module cache_server:worker;
 
 import :conversation;
@@ -55,7 +54,7 @@ class worker {
   client* clients_ = nullptr;
   client* dying_ = nullptr;  ///< out of clients_, until this round's events are all dealt with
   std::mutex lock_;
-  client* arrived_ = nullptr;  ///< under lock_
+  client* arrived_ = nullptr;                 ///< under lock_
   std::atomic<std::int64_t> drain_until_{0};  ///< milliseconds of the steady clock; 0: no end in sight
   bool draining_ = false;
   std::thread thread_;
