@@ -179,6 +179,11 @@ finding inspected_blocks::take_for_good(const void* p, std::size_t bytes, std::s
 }
 
 finding inspected_blocks::take(const void* p, std::size_t bytes, std::size_t alignment, bool waits) noexcept {
+  if (book_ == nullptr) {  // then nothing was ever handed out
+    finding wrong;
+    wrong.kind = misuse_kind::foreign;
+    return wrong;
+  }
   {
     const mem::lock held(book_->lock);
     if (mem::book_entry* const e = book_->blocks.find(mem::address(p)); e != nullptr) {
@@ -251,12 +256,14 @@ bool inspected_blocks::is_live(const void* p) const noexcept {
 }
 
 std::size_t inspected_blocks::bytes_at(const void* p) const noexcept {
+  if (book_ == nullptr) return 0;
   const mem::lock held(book_->lock);
   const mem::book_entry* const e = book_->blocks.find(mem::address(p));
   return e != nullptr && e->state == mem::book_state::live ? e->bytes : 0;
 }
 
 std::size_t inspected_blocks::alignment_at(const void* p) const noexcept {
+  if (book_ == nullptr) return any_alignment;
   const mem::lock held(book_->lock);
   const mem::book_entry* const e = book_->blocks.find(mem::address(p));
   return e != nullptr ? e->alignment : any_alignment;
