@@ -21,14 +21,25 @@ _INTERFACE = ["-x", "c++-module", "-fexperimental-modules-reduced-bmi"]
 def _declare(ctx, source, extension):
     return ctx.actions.declare_file("_modules/{}/{}.{}".format(ctx.label.name, source.basename, extension))
 
-def _compile_all(ctx, clang, sources, compilation_context, bmis, prelude = None):
+def _compile_all(ctx, clang, sources, compilation_context, bmis, prelude = None, optimised = True):
     """Compiles units that nobody imports; returns their objects."""
     objects = []
     flags = ["-include-pch", prelude.pch.path] if prelude else []
     inputs = [prelude.pch, prelude.header] if prelude else []
     for source in sources:
         objects.append(_declare(ctx, source, "o"))
-        compile_unit(ctx, clang, source, compilation_context, bmis, objects[-1], ["-x", "c++"] + flags, "CppModuleUse", inputs = inputs)
+        compile_unit(
+            ctx,
+            clang,
+            source,
+            compilation_context,
+            bmis,
+            objects[-1],
+            ["-x", "c++"] + flags,
+            "CppModuleUse",
+            inputs = inputs,
+            optimised = optimised,
+        )
     return objects
 
 def _scan(ctx, clang, source, compilation_context):
@@ -190,8 +201,13 @@ def _cc_module_library_impl(ctx):
         cc_infos = [CcInfo(compilation_context = own)] + [d[CcInfo] for d in ctx.attr.deps],
     ).compilation_context
     _, bmis = imported_modules(ctx)
-    prelude = ctx.attr.prelude[PreludeInfo] if ctx.attr.prelude and ctx.attr._use_prelude[BoolSettingInfo].value else None
-    objects = _compile_all(ctx, compiler, ctx.files.srcs, headers, bmis, prelude)
+    optimised_tests = ctx.attr._optimised_tests[BoolSettingInfo].value
+    optimised = optimised_tests or ctx.attr.with_optimiser or not ctx.attr.testonly
+
+    # A precompiled header is for units as optimised as it is.
+    use_prelude = ctx.attr._use_prelude[BoolSettingInfo].value and optimised == optimised_tests
+    prelude = ctx.attr.prelude[PreludeInfo] if ctx.attr.prelude and use_prelude else None
+    objects = _compile_all(ctx, compiler, ctx.files.srcs, headers, bmis, prelude, optimised)
     return [
         DefaultInfo(files = depset(objects)),
         CcInfo(
@@ -222,6 +238,8 @@ _cc_module_library = module_rule(
         "srcs": attr.label_list(allow_files = [".cc"]),
         "hdrs": attr.label_list(allow_files = [".h"]),
         "prelude": attr.label(providers = [PreludeInfo], doc = "What its units include first, if --//bazel:prelude."),
+        "with_optimiser": attr.bool(doc = "Even where tests go without it."),
+        "_optimised_tests": attr.label(default = "//bazel:optimised_tests"),
         "_use_prelude": attr.label(default = "//bazel:prelude"),
     },
 )
@@ -233,16 +251,23 @@ def cc_module_library(name, deps = [], with_prelude = True, **kwargs):
       name: of the target
       deps: modules imported and C++ libraries included
       with_prelude: units that use GoogleTest get it precompiled; False where it would be another one, with other headers
-      **kwargs: srcs, hdrs, and what every rule has
+      **kwargs: srcs, hdrs, with_optimiser for what is testonly and to be optimised even without --//bazel:optimised_tests, and what every
+        rule has
     """
     tests = [d for d in deps if d.startswith("@com_google_googletest//")]
-    _cc_module_library(name = name, deps = deps, prelude = Label("//bazel:gtest_prelude") if tests and with_prelude else None, **kwargs)
+    _cc_module_library(
+        name = name,
+        deps = deps,
+        prelude = Label("//bazel:gtest_prelude") if tests and with_prelude else None,
+        **kwargs
+    )
 
 # What cc_test and cc_binary would take and silently ignore, since their macros hand them no sources.
 _NOT_PER_TARGET = ["copts", "defines", "includes", "local_defines", "nocopts"]
 
 def _program(rule, name, srcs, deps, hdrs, tags, kwargs):
     with_prelude = kwargs.pop("with_prelude", True)
+    with_optimiser = kwargs.pop("with_optimiser", False)
     for attribute in _NOT_PER_TARGET:
         if attribute in kwargs:
             fail("{}: no `{}` here, a module and its importers must be compiled alike: use --copt for all".format(name, attribute))
@@ -254,6 +279,7 @@ def _program(rule, name, srcs, deps, hdrs, tags, kwargs):
         hdrs = hdrs,
         deps = deps,
         with_prelude = with_prelude,
+        with_optimiser = with_optimiser,
         tags = tags + ["manual"],
         visibility = ["//visibility:private"],
     )

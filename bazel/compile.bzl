@@ -62,7 +62,19 @@ def imported_modules(ctx):
     modules = [d[ModuleInfo] for d in ctx.attr.deps if ModuleInfo in d]
     return modules, depset(transitive = [m.bmis for m in modules])
 
-def compile_unit(ctx, clang, source, compilation_context, bmis, output, flags, mnemonic, more_outputs = [], inputs = [], wrapper = None):
+def compile_unit(
+        ctx,
+        clang,
+        source,
+        compilation_context,
+        bmis,
+        output,
+        flags,
+        mnemonic,
+        more_outputs = [],
+        inputs = [],
+        wrapper = None,
+        optimised = True):
     """One action that compiles `source`.
 
     Args:
@@ -77,6 +89,7 @@ def compile_unit(ctx, clang, source, compilation_context, bmis, output, flags, m
       more_outputs: list of Files that `flags` make the compiler write
       inputs: list of Files that must exist first
       wrapper: executable to run instead of the compiler, which it gets as its first argument
+      optimised: False: without any optimisation, whatever the configuration says; a BMI does not mind
     """
     variables = cc_common.create_compile_variables(
         feature_configuration = clang.features,
@@ -116,6 +129,8 @@ def compile_unit(ctx, clang, source, compilation_context, bmis, output, flags, m
     arguments.add_all(flags)
     arguments.add_all(["-fmodule-file={}={}".format(b.name, b.file.path) for b in known])
     arguments.add_all(command)
+    if not optimised:
+        arguments.add("-O0")
     ctx.actions.run(
         mnemonic = mnemonic,
         progress_message = "Compiling {}".format(source.short_path),

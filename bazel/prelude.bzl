@@ -4,6 +4,7 @@ What a unit includes it still has to spell: a configuration with --//bazel:prelu
 """
 
 load(":compile.bzl", "clang", "compile_unit", "module_rule")
+load(":settings.bzl", "BoolSettingInfo")
 
 PreludeInfo = provider(fields = {"pch": "File to be named by -include-pch", "header": "File it was made from"})
 
@@ -19,11 +20,15 @@ def _cc_prelude_impl(ctx):
         # No times in it: it may come from a cache, to where the same headers are older or newer.
         ["-x", "c++-header", "-fpch-instantiate-templates", "-Xclang", "-fno-pch-timestamp"],
         "CppModulePrelude",
+        optimised = ctx.attr._optimised[BoolSettingInfo].value,
     )
     return [DefaultInfo(files = depset([pch])), PreludeInfo(pch = pch, header = ctx.file.header)]
 
 cc_prelude = module_rule(
     _cc_prelude_impl,
     doc = "A header that includes what many units include.",
-    attrs = {"header": attr.label(mandatory = True, allow_single_file = [".h"])},
+    attrs = {
+        "header": attr.label(mandatory = True, allow_single_file = [".h"]),
+        "_optimised": attr.label(default = "//bazel:optimised_tests"),
+    },
 )
