@@ -30,7 +30,7 @@ std::size_t decay::look(std::uint64_t now, std::size_t low, std::size_t kept) no
     since = past_[i].start;
   }
 
-  if (now - current_.start >= period_.slice()) {
+  if (begins_slice(now)) {
     std::move_backward(past_.begin(), past_.end() - 1, past_.end());
     past_[0] = current_;
     full_ = std::min(full_ + 1, past_.size());

@@ -68,6 +68,12 @@ class decay {
   /// At `now`, `kept` bytes are kept, and were `low` at the least since the last look. Returns how many may go.
   [[nodiscard]] std::size_t look(std::uint64_t now, std::size_t low, std::size_t kept) noexcept;
 
+  /// Whether a look at `now` begins a slice, as some look does once in a quarter: who has to search for what is not used
+  /// need not do so more often.
+  [[nodiscard]] inline bool begins_slice(std::uint64_t now) const noexcept {
+    return period_.is_on() && (!begun_ || now < last_ || now - current_.start >= period_.slice());
+  }
+
   /// So many bytes of what was kept went, on account of a look or otherwise.
   void gave(std::size_t bytes) noexcept;
 
