@@ -302,7 +302,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   void end_compaction() noexcept;
   std::size_t give_back(bool all) noexcept;
   void give_back_excess() noexcept;
-  [[nodiscard]] std::size_t look(std::uint64_t now, std::size_t& joined) noexcept;
+  [[nodiscard]] std::size_t look(std::uint64_t now) noexcept;
   std::size_t give_back_unused(std::size_t& bytes) noexcept;
   void hold_still() noexcept;
   void settle() const noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
@@ -910,21 +910,19 @@ std::size_t heap_resource<Upstream, Threads>::tick(std::uint64_t now) noexcept {
   const mem::growth::moment seen = growth_.now();
   if (growth_.under_way(seen) || !growth_.begin(seen)) return 0;
   std::size_t freed = 0;
-  std::size_t joined = 0;
-  std::size_t left = look(now, joined);
+  std::size_t left = look(now);
   while (const std::size_t arena = give_back_unused(left)) freed += arena;
   {
     const mem::lock held(lock_);
-    decay_.gave(freed - std::min(freed, joined));
+    decay_.gave(freed);
   }
   growth_.end(true);
   return freed;
 }
 
-// Bytes of empty arenas that may go. What becomes empty here, `joined` bytes that no look had seen, was of no use for as
-// long as the blocks that waited.
+// Bytes of empty arenas that may go. What becomes empty here was of no use for as long as the blocks that waited.
 template <class Upstream, threads Threads>
-std::size_t heap_resource<Upstream, Threads>::look(std::uint64_t now, std::size_t& joined) noexcept {
+std::size_t heap_resource<Upstream, Threads>::look(std::uint64_t now) noexcept {
   const mem::look allowed;
   const mem::lock held(lock_);
   if (damage_ != nullptr) return 0;
@@ -934,7 +932,9 @@ std::size_t heap_resource<Upstream, Threads>::look(std::uint64_t now, std::size_
   if (!idle_.look(decay_.period(), now, uses != std::exchange(uses_seen_, uses))) return unused;
   settle();
   heap_.join_kept();
-  joined = heap_.counters().empty - empty;
+  const std::size_t joined = heap_.counters().empty - empty;
+  decay_.found(joined);
+  (void)heap_.take_low_empty();
   return unused + joined;
 }
 

@@ -222,7 +222,7 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   void give_back(const mem::large_block& block) noexcept;
   std::size_t give_back_spans(std::size_t keep) noexcept;
   std::size_t give_back_large(std::size_t keep) noexcept;
-  std::size_t let_go(std::uint64_t now, std::size_t span_bytes) noexcept;
+  std::size_t let_go(std::uint64_t now, std::size_t found) noexcept;
   [[gnu::noinline]] void let_go_if_due() noexcept;
   void report(const mem::refused_slot& refused, std::size_t bytes) noexcept;
   [[noreturn]] void refuse(std::size_t bytes, std::size_t alignment, const char* reason) const;
@@ -285,14 +285,13 @@ std::size_t slab_resource<Upstream, Threads>::tick(std::uint64_t now) noexcept {
   return let_go(now, mine.span_bytes);
 }
 
-// `span_bytes`: of empty spans that may go in any case.
+// `found`: bytes of empty spans that idle caches left.
 template <class Upstream, threads Threads>
-std::size_t slab_resource<Upstream, Threads>::let_go(std::uint64_t now, std::size_t span_bytes) noexcept {
-  const auto unused = slabs_.store().let_go(now);
+std::size_t slab_resource<Upstream, Threads>::let_go(std::uint64_t now, std::size_t found) noexcept {
+  const auto unused = slabs_.store().let_go(now, found);
   report(unused.refused, 0);
-  span_bytes += unused.span_bytes;
   const std::size_t empty = slabs_.store().empty_bytes();
-  std::size_t freed = give_back_spans(std::max(reserved_.get(), empty - std::min(empty, span_bytes)));
+  std::size_t freed = give_back_spans(std::max(reserved_.get(), empty - std::min(empty, unused.span_bytes)));
   for (std::size_t left = large_.look(now); const mem::large_block* const b = large_.evict_unused(left);) {
     freed += b->bytes;
     give_back(*b);
