@@ -45,4 +45,10 @@ void decay::gave(std::size_t bytes) noexcept {
   std::for_each(past_.begin(), past_.end(), lower);
 }
 
+void decay::found(std::size_t bytes) noexcept {
+  const auto raise = [bytes](slice& s) { s.low += bytes; };
+  raise(current_);
+  std::for_each_n(past_.begin(), full_, raise);
+}
+
 }  // namespace strata::mem

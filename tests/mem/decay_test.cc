@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: what is kept goes after the decay, not before, and at the latest a quarter later when looked at often, or with the
 // next look when seldom; no more goes than was kept all the while; what went is not let go twice; a dip between two
-// looks counts. A decay of 0 lets all go; none, and the longest, let nothing go; a clock that stands still lets nothing
-// go, one that goes back begins anew. A slice begins once in a quarter. In a random run no more than the least of the last decay goes, and no less than
+// looks counts; what is found unused does not delay the rest. A decay of 0 lets all go; none, and the longest, let nothing go;
+// a clock that stands still lets nothing go, one that goes back begins anew. A slice begins once in a quarter. In a random run
+// no more than the least of the last decay goes, and no less than
 // the least of one and a quarter and a look. Idleness is the same for a whole. A timer is due once in a slice.
 #include <gtest/gtest.h>
 
@@ -70,6 +71,30 @@ TEST(Decay, LetsNothingGoTwice) {
   }
   EXPECT_EQ(gone, 64 * kib);
   EXPECT_EQ(kept, 0U);
+}
+
+TEST(Decay, IsNotDelayedByWhatWasFoundUnused) {
+  for (std::uint64_t at = 0; at < 130; at += 10) {
+    decay d{decay_period(100)};
+    std::size_t gone = 0;
+    for (std::uint64_t t = 0; t <= 130; t += 10) {
+      const std::size_t may = d.look(t * ms, kib, kib);
+      gone = std::max(gone, may);
+      if (t != at) continue;
+      d.found(64 * kib);
+      d.gave(64 * kib);
+    }
+    EXPECT_EQ(gone, kib) << at;
+  }
+}
+
+TEST(Decay, LetsGoLaterWhatWasFoundAndStayed) {
+  decay d{decay_period(100)};
+  for (std::uint64_t t = 0; t <= 100; t += 10) (void)d.look(t * ms, kib, kib);
+  d.found(4 * kib);
+  d.gave(2 * kib);
+  EXPECT_EQ(d.look(101 * ms, 3 * kib, 3 * kib), 3 * kib);
+  EXPECT_EQ(d.look(102 * ms, 0, 3 * kib), 0U) << "it was used";
 }
 
 TEST(Decay, OfNothingIsAtOnce) {
