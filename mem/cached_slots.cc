@@ -119,6 +119,17 @@ bool cached_slots<Threads>::add_cache(void* memory) noexcept {
 template <threads Threads>
 void cached_slots<Threads>::drain() noexcept {
   if (cache* const c = mine(); c != nullptr) c->drain(pool_);
+  drain_left();
+}
+
+template <threads Threads>
+void cached_slots<Threads>::drain_idle() noexcept {
+  if (cache* const c = mine(); c != nullptr && !c->was_used()) c->drain(pool_);
+  drain_left();
+}
+
+template <threads Threads>
+void cached_slots<Threads>::drain_left() noexcept {
   if constexpr (shared) {
     visit_free_thread_numbers([&](std::uint32_t n) {
       if (cache* const c = caches_[n].load(std::memory_order_acquire); c != nullptr) c->drain(pool_);

@@ -80,6 +80,8 @@ class cached_slots {
 
   /// Empties the calling thread's cache and those no thread has.
   void drain() noexcept;
+  /// The same, but leaves the calling thread's as it is if the thread has used it since the last such call of its.
+  void drain_idle() noexcept;
   /// Returns all caches, linked by cache::next, and forgets what was live. Pre: no other call is under way.
   cache* clear_caches() noexcept;
 
@@ -104,6 +106,7 @@ class cached_slots {
   }
   void set_mine(cache* c) noexcept;
   [[nodiscard]] cache* mine_or_spare() noexcept;
+  void drain_left() noexcept;  ///< caches no thread has
 
   slot_pool<Threads> pool_;
   const std::size_t capacity_;  ///< of a cache

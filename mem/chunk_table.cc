@@ -83,6 +83,7 @@ void chunk_table::grow(void* memory) noexcept {
     const record& from = old->records()[n];
     void* const aside = from.aside.load(std::memory_order_relaxed);
     t->records()[n].aside.store(aside, std::memory_order_relaxed);
+    t->records()[n].tally = from.tally;
     if (auto* const chunk = from.chunk.load(std::memory_order_relaxed); chunk != nullptr) t->enter(n, chunk, aside);
   }
   table_.store(t, std::memory_order_release);
@@ -97,6 +98,7 @@ std::uint32_t chunk_table::add(void* chunk, void* aside) noexcept {
     numbers_.store(number + 1, std::memory_order_release);
   }
   lowest_vacant_ = number + 1;
+  t->records()[number].tally = 0;
   t->enter(number, static_cast<std::byte*>(chunk), t->records()[number].aside.load(std::memory_order_relaxed));
   return number;
 }

@@ -37,7 +37,7 @@ class chunk_table {
   struct record {
     std::atomic<std::byte*> chunk;  ///< null: none has this number now
     std::atomic<void*> aside;
-    std::uint32_t tally;  ///< for the writer to count with
+    std::uint32_t tally;  ///< for the writer to count with; 0 when a chunk comes
   };
 
   /// Pre: the caller knows `number` from a chunk that was added.

@@ -30,7 +30,7 @@ std::size_t decay::look(std::uint64_t now, std::size_t low, std::size_t kept) no
     since = past_[i].start;
   }
 
-  if (now - current_.start >= period_.slice()) {
+  if (begins_slice(now)) {
     std::move_backward(past_.begin(), past_.end() - 1, past_.end());
     past_[0] = current_;
     full_ = std::min(full_ + 1, past_.size());
@@ -43,6 +43,12 @@ void decay::gave(std::size_t bytes) noexcept {
   const auto lower = [bytes](slice& s) { s.low -= std::min(s.low, bytes); };
   lower(current_);
   std::for_each(past_.begin(), past_.end(), lower);
+}
+
+void decay::found(std::size_t bytes) noexcept {
+  const auto raise = [bytes](slice& s) { s.low += bytes; };
+  raise(current_);
+  std::for_each_n(past_.begin(), full_, raise);
 }
 
 }  // namespace strata::mem

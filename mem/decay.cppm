@@ -23,7 +23,7 @@ import strata.platform;
 /// quarter of the decay or longer, each with its lowest point; what may go is the lowest of as many slices as cover the
 /// decay. So what is unused goes after one decay at the earliest, and with looks often enough after one and a quarter at the
 /// latest; what a steady load takes and gives back in turns stays. Invariant: no slice's lowest point is above what was kept at
-/// any moment of it, less what went since.
+/// any moment of it, less what went since, and what was found since besides.
 ///
 /// Ends of the range: a decay of 0 lets everything go at each look; no_decay never lets anything go. Time begins with the
 /// first look. A clock that stands still lets nothing go; one that goes back begins anew, so nothing goes early.
@@ -68,8 +68,17 @@ class decay {
   /// At `now`, `kept` bytes are kept, and were `low` at the least since the last look. Returns how many may go.
   [[nodiscard]] std::size_t look(std::uint64_t now, std::size_t low, std::size_t kept) noexcept;
 
+  /// Whether a look at `now` begins a slice, as some look does once in a quarter: who has to search for what is not used
+  /// need not do so more often.
+  [[nodiscard]] inline bool begins_slice(std::uint64_t now) const noexcept {
+    return period_.is_on() && (!begun_ || now < last_ || now - current_.start >= period_.slice());
+  }
+
   /// So many bytes of what was kept went, on account of a look or otherwise.
   void gave(std::size_t bytes) noexcept;
+  /// So many bytes came to be kept that had been of no use for a whole decay already: they may go at once, and what goes of
+  /// them is not taken for something else that went.
+  void found(std::size_t bytes) noexcept;
 
  private:
   struct slice {

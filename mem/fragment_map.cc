@@ -162,19 +162,30 @@ std::size_t fragment_map::start_of(std::size_t i) const noexcept {
   return (first & start) != 0 && (first & ~start) > own ? i - own : shape_.count;
 }
 
+bool fragment_map::rest() noexcept {
+  if (is_resting() || bits_.claim(shape_.count).outcome != claim_outcome::taken) return false;
+  resting_.store(true, std::memory_order_relaxed);
+  return true;
+}
+
+void fragment_map::wake() noexcept {
+  resting_.store(false, std::memory_order_relaxed);
+  bits_.release(0, shape_.count);
+}
+
 void* fragment_map::retire() noexcept {
-  if (base() == nullptr || bits_.claim(shape_.count).outcome != claim_outcome::taken) return nullptr;
+  if (!is_resting() && !rest()) return nullptr;
   return base_.exchange(nullptr, std::memory_order_acq_rel);
 }
 
 void fragment_map::revive(void* base) noexcept {
   base_.store(static_cast<std::byte*>(base), std::memory_order_release);
-  bits_.release(0, shape_.count);
+  wake();
 }
 
 void fragment_map::forked() noexcept {
   bits_.forked();
-  if (base() == nullptr) return;
+  if (is_resting()) return;
   for (std::size_t i = 0; i < shape_.count;) {
     const std::uint32_t seen = descriptors_[i].load(std::memory_order_relaxed);
     if ((seen & start) != 0) {
@@ -187,14 +198,13 @@ void fragment_map::forked() noexcept {
 }
 
 const char* fragment_map::check() const noexcept {
-  if (base() == nullptr) {
-    return bits_.taken() == shape_.count ? nullptr : "a region without memory has free fragments";
-  }
+  if (is_resting() && bits_.taken() != shape_.count) return "a region that nobody is to use has free fragments";
+  if (base() == nullptr) return is_resting() ? nullptr : "a region without memory is in use";
   std::size_t live = 0;
   for (std::size_t i = 0; i < shape_.count;) {
     const std::uint32_t seen = descriptors_[i].load(std::memory_order_relaxed);
     if ((seen & start) == 0) {
-      if (bits_.is_taken(i)) return "a fragment is taken, and lies in no block";
+      if (bits_.is_taken(i) && !is_resting()) return "a fragment is taken, and lies in no block";
       ++i;
       continue;
     }
@@ -208,6 +218,7 @@ const char* fragment_map::check() const noexcept {
     live += n;
     i += n;
   }
+  if (is_resting()) return live == 0 ? nullptr : "a region that nobody is to use has a block";
   return live == bits_.taken() ? nullptr : "fragments taken and fragments in blocks differ in number";
 }
 

@@ -90,8 +90,14 @@ class fragment_map {
 
   [[nodiscard]] bool contains(const void* p) const noexcept { return index_of(p) < shape_.count; }
 
-  /// Takes all fragments at once and forgets the data, which is then the caller's; null, nothing changed, when one is
-  /// out.
+  /// Takes all fragments at once, so that nobody finds one: the region rests, and as long as it does nobody needed it. False,
+  /// nothing changed, when one is out. Like the next three for one thread at a time.
+  [[nodiscard]] bool rest() noexcept;
+  /// Has them again. Pre: it rests.
+  void wake() noexcept;
+  [[nodiscard]] bool is_resting() const noexcept { return resting_.load(std::memory_order_relaxed); }
+
+  /// Rests and forgets the data, which is then the caller's; null, nothing changed, when a fragment is out or there is none.
   [[nodiscard]] void* retire() noexcept;
   /// Has data again, all of it free. Pre: it was retired; one thread; as for make().
   void revive(void* base) noexcept;
@@ -103,8 +109,11 @@ class fragment_map {
   /// Where the data is; null when retired.
   [[nodiscard]] std::byte* base() const noexcept { return base_.load(std::memory_order_acquire); }
   [[nodiscard]] const bitmap<>& bits() const noexcept { return bits_; }
+  /// Fragments that lie in no block. Pre: there is data.
+  [[nodiscard]] std::size_t free() const noexcept { return is_resting() ? shape_.count : shape_.count - bits_.taken(); }
   /// Fragments of the largest block that could be had now: more than a page of them start at a page.
   [[nodiscard]] std::size_t longest_free() const noexcept {
+    if (is_resting()) return shape_.count;
     return bits_.longest_free(a_page_, (address(base()) >> log_) & (a_page_ - 1));
   }
 
@@ -139,7 +148,8 @@ class fragment_map {
   const std::size_t a_page_;  ///< fragments
   std::atomic<std::byte*> base_;
   bitmap<>
-      bits_;  ///< invariant: taken bits are those of live blocks and of blocks on their way in or out; all, if retired
+      bits_;  ///< invariant: taken bits are those of live blocks and of blocks on their way in or out; all, if resting
+  std::atomic<bool> resting_{false};  ///< has no block; always, without data
   descriptor* const descriptors_;
   std::atomic<fragment_tag>* const tags_;  ///< right for first fragments of live blocks
   stripes<hints> hints_;

@@ -70,7 +70,7 @@ fragment_store::figures fragment_store::count() const noexcept {
     if (one.base() == nullptr) continue;
     const std::size_t fragment = one.shape().fragment_bytes;
     all.data += one.shape().count * fragment;
-    all.free += (one.shape().count - one.bits().taken()) * fragment;
+    all.free += one.free() * fragment;
   }
   return all;
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <cstddef>
+#include <cstdint>
 
 #include "absl/base/thread_annotations.h"
 
 export module strata.mem:shared_heap;
 
 import :boundary_heap;
+import :decay;
 import :mutex;
 
 /// A boundary_heap under a lock, that hands back regions it has no use for.
@@ -33,6 +35,7 @@ class shared_heap {
     heap_fault fault;  ///< unless none, nothing has changed
     region* surplus;   ///< no longer this heap's, or null
     bool too_short;    ///< the block holds less than `bytes`; then nothing has changed
+    bool emptied;      ///< a region has no block any more, surplus or not
   };
   /// Takes back a block that was asked for with `bytes`, at most: what it holds is less otherwise.
   [[nodiscard]] freed deallocate(void* p, std::size_t bytes) noexcept ABSL_LOCKS_EXCLUDED(lock_);
@@ -45,6 +48,8 @@ class shared_heap {
 
   /// An empty region, no longer this heap's, or null.
   [[nodiscard]] region* take_empty() noexcept ABSL_LOCKS_EXCLUDED(lock_);
+  /// The same, but only one that nobody needed for `period`, at `now`, as far as such looks tell.
+  [[nodiscard]] region* take_unused(decay_period period, std::uint64_t now) noexcept ABSL_LOCKS_EXCLUDED(lock_);
 
   struct figures {
     heap_counters heap;
@@ -54,9 +59,12 @@ class shared_heap {
   [[nodiscard]] heap_report check() const noexcept ABSL_LOCKS_EXCLUDED(lock_);
 
  private:
+  [[nodiscard]] region* remove_empty() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+
   mutable mutex lock_{"of a small heap"};
   boundary_heap heap_ ABSL_GUARDED_BY(lock_);
   std::size_t allocations_ ABSL_GUARDED_BY(lock_) = 0;
+  idleness idle_ ABSL_GUARDED_BY(lock_);  ///< of an empty region
 };
 
 }  // namespace strata::mem

@@ -341,10 +341,10 @@ void slab_store<Threads>::drop_slabs_of(class_store& store) noexcept {
   }
 }
 
-// Spans that become empty here were of no use for as long as what lay in them, so they may go at once. Others may take
+// Spans that become empty here were of no use for as long as what lay in them, so they may go at once, as those found may. Others may take
 // and give meanwhile: then the figures are a little off, which costs a little memory or a call upstream.
 template <threads Threads>
-typename slab_store<Threads>::unused slab_store<Threads>::let_go(std::uint64_t now) noexcept {
+typename slab_store<Threads>::unused slab_store<Threads>::let_go(std::uint64_t now, std::size_t found) noexcept {
   unused result;
   std::size_t depot_bytes = 0;
   std::size_t before = 0;
@@ -354,7 +354,8 @@ typename slab_store<Threads>::unused slab_store<Threads>::let_go(std::uint64_t n
     depot_bytes = depots_decay_.look(now, low_depots_.get(), in_depots);
     low_depots_.set(in_depots);
     before = empty_bytes();
-    result.span_bytes = spans_decay_.look(now, low_empty_, before);
+    const std::size_t others = before - std::min(before, found);
+    result.span_bytes = spans_decay_.look(now, low_empty_, others);
     low_empty_ = before;
   }
   const std::size_t may = depot_bytes;
@@ -373,7 +374,10 @@ typename slab_store<Threads>::unused slab_store<Threads>::let_go(std::uint64_t n
   const mem::lock held(span_lock_);
   depots_decay_.gave(may - depot_bytes);
   const std::size_t after = empty_bytes();
-  result.span_bytes += after - std::min(before, after);
+  const std::size_t emptied = after - std::min(before, after);
+  spans_decay_.found(found + emptied);
+  low_empty_ += emptied;
+  result.span_bytes += found + emptied;
   return result;
 }
 

@@ -108,7 +108,8 @@ class slab_store {
     std::size_t span_bytes = 0;  ///< of spans without slabs that may go
   };
   /// What was kept unused for the plan's decay goes back, at `now`: slots from depots to their slabs, slabs to their spans.
-  unused let_go(std::uint64_t now) noexcept;
+  /// `found`: bytes of spans without slabs that have just come of what was not used for so long; they may go too.
+  unused let_go(std::uint64_t now, std::size_t found = 0) noexcept;
 
   /// Forgets every span and returns them, linked by span::next. Pre: no other call is under way.
   span* clear() noexcept;

@@ -4,6 +4,7 @@ module;
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 export module strata.mem:slot_cache;
 
@@ -73,6 +74,12 @@ class alignas(64) slot_cache {
   [[nodiscard]] inline std::size_t taken() const noexcept { return taken_.load(std::memory_order_relaxed); }
   [[nodiscard]] inline std::size_t put() const noexcept { return put_.load(std::memory_order_relaxed); }
 
+  /// Whether the thread took or gave back since the last such question.
+  [[nodiscard]] inline bool was_used() noexcept {
+    const std::size_t uses = taken() + put();
+    return std::exchange(uses_seen_, uses) != uses;
+  }
+
   slot_cache* next = nullptr;  ///< in a list of caches that are given back
 
  private:
@@ -89,6 +96,7 @@ class alignas(64) slot_cache {
   place* top_ = places_;  ///< last place in it; the null under the bottom when empty
   place* const limit_;    ///< last place there may be
   std::size_t batch_ = 1;
+  std::size_t uses_seen_ = 0;
   std::atomic<std::size_t> live_{0};
   std::atomic<std::size_t> taken_{0};
   std::atomic<std::size_t> put_{0};

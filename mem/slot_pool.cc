@@ -80,16 +80,20 @@ std::size_t slot_pool<Threads>::wanted_words() const noexcept {
   return chunks_.vacant() != chunk_table::none ? 0 : words_bytes();
 }
 
-// Slots come out in rising order, as a chunk's neighbours are used together. Others may be reading words that were used
-// before.
 template <threads Threads>
 void slot_pool<Threads>::add(void* chunk, void* words) noexcept {
   if (words != nullptr) {
     for (std::uint32_t i = 0; i < shape_.slots; ++i) ::new (at<word>(words, 0) + i) word(stack::idle);
   }
-  const std::uint32_t number = chunks_.add(chunk, words);
-  const std::uint32_t first = number << shape_.number_bits;
-  word* const links_of = words_of(chunks_.at(number));
+  put_in(chunks_.add(chunk, words));
+}
+
+// Slots come out in rising order, as a chunk's neighbours are used together. Others may be reading words that were used
+// before.
+template <threads Threads>
+void slot_pool<Threads>::put_in(std::uint32_t chunk) noexcept {
+  const std::uint32_t first = chunk << shape_.number_bits;
+  word* const links_of = words_of(chunks_.at(chunk));
   for (std::uint32_t i = 0; i < shape_.slots; ++i) links_of[i].store(first + i + 1, std::memory_order_release);
   free_.push_chain(links(), first, first + shape_.slots - 1);
 }
@@ -97,18 +101,20 @@ void slot_pool<Threads>::add(void* chunk, void* words) noexcept {
 // What is in is taken out, counted by chunk, and put in again, but for chunks that are complete. There are as many of
 // those as the walk finds: a slot that comes in meanwhile was not among them, so its chunk is not complete.
 template <threads Threads>
-void slot_pool<Threads>::reclaim() noexcept {
-  for (std::uint32_t c = 0; c < chunks_.numbers(); ++c) chunks_.tally(c) = 0;
+void slot_pool<Threads>::rest() noexcept {
+  for (std::uint32_t c = 0; c < chunks_.numbers(); ++c) {
+    if (!rests(c)) chunks_.tally(c) = 0;
+  }
   const std::uint32_t all = free_.take_all();
   for (std::uint32_t n = all; n != stack::none; n = links()(n).load(std::memory_order_relaxed)) {
-    chunks_.tally(n >> shape_.number_bits) += 1;
+    if (++chunks_.tally(n >> shape_.number_bits) == shape_.slots) ++resting_;
   }
   std::uint32_t first = stack::none;
   std::uint32_t last = stack::none;
   for (std::uint32_t n = all; n != stack::none;) {
     word& own = links()(n);
     const std::uint32_t next = own.load(std::memory_order_relaxed);
-    if (chunks_.tally(n >> shape_.number_bits) == shape_.slots) {
+    if (rests(n >> shape_.number_bits)) {
       own.store(stack::idle, std::memory_order_relaxed);
     } else if (last == stack::none) {
       first = last = n;
@@ -119,13 +125,29 @@ void slot_pool<Threads>::reclaim() noexcept {
     n = next;
   }
   if (last != stack::none) free_.push_chain(links(), first, last);
+  first_resting_ = 0;
+  end_resting_ = chunks_.numbers();
+}
+
+// The lowest number first, so that it is the same ones that rest while the load is the same.
+template <threads Threads>
+bool slot_pool<Threads>::wake() noexcept {
+  if (resting_ == 0) return false;
+  while (!rests(first_resting_)) ++first_resting_;
+  --resting_;
+  chunks_.tally(first_resting_) = 0;
+  put_in(first_resting_++);
+  return true;
 }
 
 template <threads Threads>
-void* slot_pool<Threads>::take_reclaimed(std::uint32_t number) noexcept {
-  if (chunks_.tally(number) != shape_.slots) return nullptr;
-  void* const chunk = parts_of(number).chunk;
-  chunks_.remove(number);
+void* slot_pool<Threads>::take_resting() noexcept {
+  if (resting_ == 0) return nullptr;
+  while (!rests(--end_resting_)) continue;
+  --resting_;
+  chunks_.tally(end_resting_) = 0;
+  void* const chunk = parts_of(end_resting_).chunk;
+  chunks_.remove(end_resting_);
   return chunk;
 }
 

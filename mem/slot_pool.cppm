@@ -19,8 +19,12 @@ import :threads;
 /// touching what it points to. The words of a number stay when its chunk goes back, since some thread may be about to
 /// read them; a later chunk has the number again, and its words.
 ///
-/// Any thread (threads::one: one at a time), but add() and reclaim(), which are for one at a time, and forget(). Nothing
-/// throws, allocates, locks or waits.
+/// A chunk whose slots are all in can be taken out of circulation: it rests. Nobody gets a slot of it until it is woken, so as
+/// long as it rests nobody needed it; and only what rests can be handed back. Invariants: no slot of a chunk that rests is in
+/// the lifo, and all of them are idle; a chunk rests exactly when its tally is the number of its slots.
+///
+/// Any thread (threads::one: one at a time), but add(), rest(), wake() and take_resting(), which are for one at a time, and
+/// forget(). Nothing throws, allocates, locks or waits.
 export namespace strata::mem {
 
 template <threads Threads>
@@ -84,20 +88,27 @@ class slot_pool {
   /// Makes slots of a chunk. Pre: may_add(), nothing is wanted by chunks().
   void add(void* chunk, void* words) noexcept;
 
-  /// Takes chunks out whose slots are all in. Whoever asks for a slot meanwhile may find none: as for add(), others have
-  /// to wait until take_reclaimed(), called with one number after the other, has handed them back: null when the number's
-  /// chunk is not among them.
-  void reclaim() noexcept;
-  [[nodiscard]] void* take_reclaimed(std::uint32_t number) noexcept;
+  /// Lets chunks rest whose slots are all in. Whoever asks for a slot meanwhile may find none: as for add(), others have to
+  /// wait. O(slots that are in).
+  void rest() noexcept;
+  /// Chunks that rest.
+  [[nodiscard]] inline std::uint32_t resting() const noexcept { return resting_; }
+  /// Puts the slots of a chunk that rests in again; false when none does.
+  bool wake() noexcept;
+  /// Hands a chunk that rests back, of those that would be woken last; null when none does.
+  [[nodiscard]] void* take_resting() noexcept;
 
   /// What the caller brought for a number, slots out or not; afterwards forget(). Pre: no other call is under way.
   struct parts {
-    void* chunk;  ///< null when it was reclaimed
+    void* chunk;  ///< null when it was handed back
     void* words;
   };
   [[nodiscard]] parts parts_of(std::uint32_t number) const noexcept;
   /// Takes all slots out. Pre: chunks() are cleared next.
-  void forget() noexcept { (void)free_.take_all(); }
+  void forget() noexcept {
+    (void)free_.take_all();
+    resting_ = 0;
+  }
 
   /// Why chunks and words contradict one another, or null. O(slots).
   [[nodiscard]] const char* check() const noexcept;
@@ -129,9 +140,14 @@ class slot_pool {
     return {r.chunk.load(std::memory_order_relaxed) + i * shape_.slot_bytes, words_of(r) + i};
   }
   [[nodiscard]] slot_fault find(const void* p, place& at, std::uint32_t& number) const noexcept;
+  void put_in(std::uint32_t chunk) noexcept;
+  [[nodiscard]] inline bool rests(std::uint32_t chunk) noexcept { return chunks_.tally(chunk) == shape_.slots; }
 
   const slot_shape shape_;
   chunk_table chunks_;
+  std::uint32_t resting_ = 0;
+  std::uint32_t first_resting_ = 0;  ///< no chunk below it rests
+  std::uint32_t end_resting_ = 0;    ///< none from it on
   alignas(64) stack free_;
 };
 

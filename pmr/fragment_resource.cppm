@@ -54,6 +54,10 @@ import strata.mem;
 ///                holds from the start: it serves when the machine has nothing left
 ///
 /// Hysteresis: regions are kept until trim(), which gives back those that are empty, but for the first.
+///
+/// Decay: with `decay_ms` regions but the first that nobody needed for so long go back upstream. A look, at tick() or when a
+/// block comes back and a quarter of that has passed, lets empty regions rest: nothing is served from one until there is no
+/// room elsewhere, and then it is woken before upstream is asked. One that rested a whole decay goes.
 export namespace strata::pmr {
 
 using mem::fragment_tag;
@@ -73,6 +77,9 @@ struct fragments {
   std::size_t max_regions = 1;                      ///< 1: the first is all there will be; at most 64
   std::size_t reserve_bytes = 0;                   ///< of the region: for critical requests only; then max_regions is 1
   bool prefault = false;                           ///< touch every page of a region when it comes
+  std::size_t decay_ms = mem::no_decay;            ///< after which a region that was not used goes back upstream; 0: at
+                                                   ///< once. Giving back then reads the clock. Where no thread calls
+                                                   ///< any more, only tick() sees it
   exhaustion when_exhausted = exhaustion::throws;  ///< what becomes of a request that cannot be served
   bool live_at_end_is_misuse = false;              ///< report blocks that are alive at destruction
 
@@ -136,6 +143,11 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
 
   /// Gives empty regions back upstream, but for the first. Returns the bytes given back.
   std::size_t trim() noexcept;
+  /// Gives back regions, but the first, that were of no use for `decay_ms`. Returns the bytes given back. A few words of each
+  /// region, but for what comes to rest. `now` is what tick() reads, the monotonic clock in nanoseconds; a test may run ahead
+  /// of it: until it has caught up, nothing is looked at without a tick.
+  std::size_t tick(std::uint64_t now) noexcept;
+  std::size_t tick() noexcept { return timer_.is_on() ? tick(mem::monotonic_ns()) : 0; }
   /// Gives everything back upstream; all blocks are void. The next request takes a first region again.
   void release() noexcept;
 
@@ -162,6 +174,7 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
     void* tables;
     std::size_t tables_bytes;
     std::size_t data_bytes;
+    mem::idleness idle{};  ///< as long as it rests
   };
 
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
@@ -204,7 +217,10 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   void grow(std::size_t n, std::size_t alignment);
   void add_first(std::size_t data_bytes);
   void add_another(std::size_t needed);
+  [[nodiscard]] bool wake(std::size_t needed) noexcept;
   [[nodiscard]] bool revive(std::size_t needed);
+  std::size_t retire(std::size_t i) noexcept;
+  std::size_t let_go(std::size_t i, std::uint64_t now) noexcept;
   [[noreturn]] void refuse(std::size_t bytes, std::size_t alignment, const char* reason);
   [[nodiscard]] void* obtain(std::size_t bytes, std::size_t alignment);
   void give_back(void* p, std::size_t bytes, std::size_t alignment) noexcept;
@@ -214,7 +230,9 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   const std::span<std::byte> own_;  ///< the caller's memory, or empty
   mem::fragment_store store_;
   region regions_[mem::fragment_store::max_regions]{};  ///< of the store's regions
-  mem::growth growth_;                                  ///< who adds regions, and takes their data away
+  mem::growth growth_;  ///< who adds regions, lets them rest and wakes them, and takes their data away
+  const mem::decay_period decay_{options_.max_regions > 1 ? options_.decay_ms : mem::no_decay};
+  mem::decay_timer<mem::threads::any> timer_{decay_};
   /// Fragments of the first region, got or given back, that are neither out nor in the reserve; kept only if there is one.
   std::atomic<std::ptrdiff_t> spare_{-reserved()};
   mem::tally<mem::threads::any> held_;  ///< bytes from upstream
@@ -336,6 +354,7 @@ mem::fragment_fault fragment_resource<Upstream>::try_put(void* p, std::size_t by
   if (fault == mem::fragment_fault::none) [[likely]] {
     undraw(n);
     ledger_.taken_back(bytes);
+    if (std::uint64_t now = 0; timer_.is_due(now)) tick(now);
   }
   return fault;
 }
@@ -508,7 +527,7 @@ void fragment_resource<Upstream>::grow(std::size_t n, std::size_t alignment) {
     }
     if (store_.regions() == 0) {
       add_first(std::max(needed, options_.region_bytes));
-    } else if (!revive(needed)) {
+    } else if (!wake(needed) && !revive(needed)) {
       add_another(needed);
     }
   } catch (...) {
@@ -526,7 +545,7 @@ bool fragment_resource<Upstream>::may_grow() const noexcept {
   const std::size_t count = store_.regions();
   if (count == 0 || count < options_.max_regions) return true;
   for (std::size_t i = 1; i < count; ++i) {
-    if (store_.region(i).base() == nullptr) return true;
+    if (store_.region(i).is_resting()) return true;  // with its data or without
   }
   return false;
 }
@@ -577,6 +596,18 @@ void fragment_resource<Upstream>::add_another(std::size_t needed) {
   }
 }
 
+// The first that rests and is large enough: so it is the same ones that rest while the load is the same.
+template <class Upstream>
+bool fragment_resource<Upstream>::wake(std::size_t needed) noexcept {
+  for (std::size_t i = 1; i < store_.regions(); ++i) {
+    mem::fragment_map& region = store_.region(i);
+    if (region.base() == nullptr || !region.is_resting() || regions_[i].data_bytes < needed) continue;
+    region.wake();
+    return true;
+  }
+  return false;
+}
+
 // Gets data for a region that has none, if there is one large enough.
 template <class Upstream>
 bool fragment_resource<Upstream>::revive(std::size_t needed) {
@@ -597,14 +628,40 @@ std::size_t fragment_resource<Upstream>::trim() noexcept {
   give_back_due(0);
   mem::take_turn(growth_);
   std::size_t freed = 0;
-  for (std::size_t i = 1; i < store_.regions(); ++i) {
-    void* const data = store_.region(i).retire();
-    if (data == nullptr) continue;
-    give_back(data, regions_[i].data_bytes, options_.page_bytes);
-    freed += regions_[i].data_bytes;
-  }
+  for (std::size_t i = 1; i < store_.regions(); ++i) freed += retire(i);
   growth_.end(true);
   return freed;
+}
+
+template <class Upstream>
+std::size_t fragment_resource<Upstream>::tick(std::uint64_t now) noexcept {
+  if (!timer_.is_on()) return 0;
+  timer_.looked(now);
+  // Somebody else's turn may be long; there will be another look.
+  const mem::growth::moment seen = growth_.now();
+  if (mem::growth::under_way(seen) || !growth_.begin(seen)) return 0;
+  std::size_t freed = 0;
+  for (std::size_t i = 1; i < store_.regions(); ++i) freed += let_go(i, now);
+  growth_.end(true);
+  return freed;
+}
+
+// A region that comes to rest now was of use just before.
+template <class Upstream>
+std::size_t fragment_resource<Upstream>::let_go(std::size_t i, std::uint64_t now) noexcept {
+  mem::fragment_map& region = store_.region(i);
+  if (region.base() == nullptr) return 0;
+  const bool was_used = region.rest();
+  return region.is_resting() && regions_[i].idle.look(decay_, now, was_used) ? retire(i) : 0;
+}
+
+// Takes the data of a region away, if that is empty. Returns its bytes.
+template <class Upstream>
+std::size_t fragment_resource<Upstream>::retire(std::size_t i) noexcept {
+  void* const data = store_.region(i).retire();
+  if (data == nullptr) return 0;
+  give_back(data, regions_[i].data_bytes, options_.page_bytes);
+  return regions_[i].data_bytes;
 }
 
 template <class Upstream>

@@ -273,7 +273,9 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   [[nodiscard]] static const char* why_inspected() noexcept { return mem::inspected() ? "inspected" : nullptr; }
   [[gnu::noinline]] void take_detour(const given& block);
   void deallocate_inspected(const given& block);
-  void give_back_due(std::size_t more_than);
+  [[nodiscard]] inline auto as_put() noexcept {
+    return [this](const inspected_blocks::room& due) { put({due.start, due.bytes, due.alignment}); };
+  }
   void put(const given& room);
   [[nodiscard]] void* obtain_inspected(const request& r);
   [[nodiscard]] void* reallocate_inspected(void* p, std::size_t old_bytes, std::size_t bytes, std::size_t alignment);
@@ -300,7 +302,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   void end_compaction() noexcept;
   std::size_t give_back(bool all) noexcept;
   void give_back_excess() noexcept;
-  [[nodiscard]] std::size_t look(std::uint64_t now, std::size_t& joined) noexcept;
+  [[nodiscard]] std::size_t look(std::uint64_t now) noexcept;
   std::size_t give_back_unused(std::size_t& bytes) noexcept;
   void hold_still() noexcept;
   void settle() const noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
@@ -625,16 +627,11 @@ void* heap_resource<Upstream, Threads>::obtain(const request& r) {
 // Placed and movable blocks come back with any alignment.
 template <class Upstream, threads Threads>
 void* heap_resource<Upstream, Threads>::obtain_inspected(const request& r) {
-  mem::book_entry* const entry = inspected_.promise();
-  if (entry == nullptr) fail(r, "no memory for what is to be known of the block");
-  inspected_blocks::room room{.bytes = r.bytes};
-  try {
-    room.start = find_room(r);
-  } catch (...) {
-    inspected_.withdraw(entry);
-    throw;
-  }
-  return inspected_.admit(entry, room, r.bytes, r.what == kind::plain ? r.alignment : inspected_blocks::any_alignment);
+  const std::size_t alignment = r.what == kind::plain ? r.alignment : inspected_blocks::any_alignment;
+  const auto find = [&](inspected_blocks::room& in) { in.start = find_room(r); };
+  void* const block = inspected_.hand_out({.bytes = r.bytes}, r.bytes, alignment, find, as_put());
+  if (block == nullptr) fail(r, "no memory for what is to be known of the block");
+  return block;
 }
 
 // A new block each time: the old one waits.
@@ -682,16 +679,7 @@ void heap_resource<Upstream, Threads>::deallocate_inspected(const given& block) 
   const finding wrong =
       movable ? inspected_.take_for_good(at, bytes, alignment) : inspected_.take(at, bytes, alignment);
   if (wrong) return panic(inspected_.told(wrong, at, bytes, alignment));
-  movable ? put(block) : give_back_due(inspected_blocks::most_held);
-}
-
-template <class Upstream, threads Threads>
-void heap_resource<Upstream, Threads>::give_back_due(std::size_t more_than) {
-  for (std::size_t left = inspected_.waiting(); left != 0; --left) {
-    const inspected_blocks::room due = inspected_.next_due(more_than);
-    if (due.start == nullptr) return;
-    put({due.start, due.bytes, due.alignment});
-  }
+  movable ? put(block) : inspected_.give_due(as_put());
 }
 
 template <class Upstream, threads Threads>
@@ -729,7 +717,7 @@ void* heap_resource<Upstream, Threads>::find_room(const request& r) {
     tell_found();
     if (needed == 0) fail(r, why_not(r));
     if (inspected_.waiting() != 0) {  // before anybody is asked for more
-      give_back_due(0);
+      inspected_.give_due(as_put(), 0);
       continue;
     }
     if (growth_.under_way(seen)) {
@@ -862,7 +850,7 @@ mem::heap_step heap_resource<Upstream, Threads>::move_one(mem::heap_move& move) 
 
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::compact_in_turn() {
-  give_back_due(0);
+  inspected_.give_due(as_put(), 0);
   if (!start_compaction()) return 0;
   std::size_t moved = 0;
   try {
@@ -892,7 +880,7 @@ void heap_resource<Upstream, Threads>::hold_still() noexcept {
 template <class Upstream, threads Threads>
 std::size_t heap_resource<Upstream, Threads>::trim() noexcept {
   if (growth_.is_mine()) return 0;
-  give_back_due(0);
+  inspected_.give_due(as_put(), 0);
   mem::take_turn(growth_);
   std::size_t bytes = 0;
   while (const std::size_t arena = give_back(true)) bytes += arena;
@@ -922,21 +910,19 @@ std::size_t heap_resource<Upstream, Threads>::tick(std::uint64_t now) noexcept {
   const mem::growth::moment seen = growth_.now();
   if (growth_.under_way(seen) || !growth_.begin(seen)) return 0;
   std::size_t freed = 0;
-  std::size_t joined = 0;
-  std::size_t left = look(now, joined);
+  std::size_t left = look(now);
   while (const std::size_t arena = give_back_unused(left)) freed += arena;
   {
     const mem::lock held(lock_);
-    decay_.gave(freed - std::min(freed, joined));
+    decay_.gave(freed);
   }
   growth_.end(true);
   return freed;
 }
 
-// Bytes of empty arenas that may go. What becomes empty here, `joined` bytes that no look had seen, was of no use for as
-// long as the blocks that waited.
+// Bytes of empty arenas that may go. What becomes empty here was of no use for as long as the blocks that waited.
 template <class Upstream, threads Threads>
-std::size_t heap_resource<Upstream, Threads>::look(std::uint64_t now, std::size_t& joined) noexcept {
+std::size_t heap_resource<Upstream, Threads>::look(std::uint64_t now) noexcept {
   const mem::look allowed;
   const mem::lock held(lock_);
   if (damage_ != nullptr) return 0;
@@ -946,7 +932,9 @@ std::size_t heap_resource<Upstream, Threads>::look(std::uint64_t now, std::size_
   if (!idle_.look(decay_.period(), now, uses != std::exchange(uses_seen_, uses))) return unused;
   settle();
   heap_.join_kept();
-  joined = heap_.counters().empty - empty;
+  const std::size_t joined = heap_.counters().empty - empty;
+  decay_.found(joined);
+  (void)heap_.take_low_empty();
   return unused + joined;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <cstddef>
+#include <utility>
 
 export module strata.pmr:inspected_blocks;
 
@@ -23,8 +24,11 @@ import strata.mem;
 /// Where nobody inspects this is a name and a null: nothing is made, and no other member is to be called but those that say
 /// so.
 ///
-/// Any thread. Nothing throws; promise() may take memory from the OS. The lock is only over the book; nobody else is called
-/// under it.
+/// The keeper passes what is its own: `find(room& in)` has the keeper find a room and says where it starts; it leaves the
+/// start null, or throws, where there is none. `put(const room& due)` makes a room the keeper's again.
+///
+/// Any thread. Nothing throws but what `find` and `put` do; promise() may take memory from the OS. The lock is only over the
+/// book; nobody else is called under it.
 namespace strata::pmr {
 
 class inspected_blocks {
@@ -49,7 +53,14 @@ class inspected_blocks {
   /// much.
   [[nodiscard]] static bool room_for(std::size_t bytes, std::size_t alignment, room& out) noexcept;
 
-  // --- a block comes: promise(), have the keeper find the room, admit() or withdraw()
+  // --- a block comes
+  /// The block in a room like `in`. Rather than fail, nothing waits: then `find` is asked once more. Null: `find` left it
+  /// so, or the OS has no memory for what is to be known of the block; what `find` throws comes out. Nothing has changed
+  /// then, but that nothing waits.
+  template <class Find, class Put>
+  [[nodiscard]] void* hand_out(room in, std::size_t bytes, std::size_t alignment, const Find& find, const Put& put);
+
+  // --- the same in its steps: promise(), have the keeper find the room, admit() or withdraw()
   /// Null: the OS has no memory for what is to be known of it.
   [[nodiscard]] mem::book_entry* promise() noexcept;
   void withdraw(mem::book_entry* entry) noexcept;
@@ -59,7 +70,17 @@ class inspected_blocks {
   /// the block, and what lies round it is hidden already.
   void* admit(mem::book_entry* entry, const room& in, std::size_t bytes, std::size_t alignment) noexcept;
 
-  // --- a block goes: take_back(), then rooms that are due until there are none
+  // --- a block goes
+  /// The block waits, and what has waited long enough is put back; or misuse, which has been reported, and nothing has
+  /// changed.
+  template <class Put>
+  void take_back(const void* p, std::size_t bytes, std::size_t alignment, const Put& put);
+  /// Puts back what waits beyond so many bytes, oldest first; where `put` throws, the rest waits on. Does nothing where
+  /// nobody inspects.
+  template <class Put>
+  void give_due(const Put& put, std::size_t more_than = most_held);
+
+  // --- the same in its steps: take_back(), then rooms that are due until there are none
   /// False: misuse, which has been reported, and nothing has changed.
   [[nodiscard]] bool take_back(const void* p, std::size_t bytes, std::size_t alignment) noexcept;
   /// The same, but what is wrong is for the caller to report, as told().
@@ -72,7 +93,7 @@ class inspected_blocks {
   /// The oldest room that waits, if more bytes than that wait, or more blocks than may: it is the keeper's again, hidden as
   /// it is. A null start: none.
   [[nodiscard]] room next_due(std::size_t more_than = most_held) noexcept;
-  /// Blocks that wait. Who empties the queue looks first how long it is: giving a room back may make others come.
+  /// Blocks that wait.
   [[nodiscard]] std::size_t waiting() const noexcept;
 
   /// What is known of the block that starts at `p`, live or not; a null start: nothing.
@@ -116,5 +137,45 @@ class inspected_blocks {
   const char* const name_;
   book* const book_;  ///< in pages of its own; null where nobody inspects, and where the OS had none
 };
+
+template <class Find, class Put>
+void* inspected_blocks::hand_out(room in, std::size_t bytes, std::size_t alignment, const Find& find, const Put& put) {
+  struct promised {
+    inspected_blocks& blocks;
+    mem::book_entry* entry;
+    inline ~promised() {
+      if (entry != nullptr) blocks.withdraw(entry);
+    }
+  } known{*this, promise()};
+  if (known.entry == nullptr) return nullptr;
+  bool again = false;
+  try {
+    find(in);
+    again = in.start == nullptr && waiting() != 0;
+  } catch (...) {
+    again = waiting() != 0;
+    if (!again) throw;
+  }
+  if (again) {
+    give_due(put, 0);
+    find(in);
+  }
+  return in.start == nullptr ? nullptr : admit(std::exchange(known.entry, nullptr), in, bytes, alignment);
+}
+
+template <class Put>
+void inspected_blocks::take_back(const void* p, std::size_t bytes, std::size_t alignment, const Put& put) {
+  if (take_back(p, bytes, alignment)) give_due(put);
+}
+
+// How many are due is settled first: putting a room back may make others come.
+template <class Put>
+void inspected_blocks::give_due(const Put& put, std::size_t more_than) {
+  for (std::size_t left = waiting(); left != 0; --left) {
+    const room due = next_due(more_than);
+    if (due.start == nullptr) return;
+    put(due);
+  }
+}
 
 }  // namespace strata::pmr

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <cstddef>
+#include <cstdint>
 #include <memory_resource>
 
 export module strata.pmr:mempool_cache;
@@ -63,6 +64,7 @@ class mempool_cache final : mempool_place<Upstream>, public named_cache<fragment
                                  .item_bytes = items.item_bytes,
                                  .alignment = items.alignment,
                                  .chunk_bytes = pool->segment().page_bytes(),
+                                 .decay_ms = pool->decay_ms(),
                                  .live_at_end_is_misuse = items.live_at_end_is_misuse}) {
     pool->introduce(this->tag_, this);
   }
@@ -77,6 +79,7 @@ class mempool_cache final : mempool_place<Upstream>, public named_cache<fragment
     return this->is_live(p) ? this->item_bytes() : 0;
   }
   [[nodiscard]] const layer& as_layer() const noexcept override { return *this; }
+  std::size_t let_go(std::uint64_t now) noexcept override { return this->tick(now); }
 };
 
 template <class Upstream>

@@ -10,6 +10,7 @@ module;
 #include <span>
 #include <stdexcept>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 
 export module strata.pmr:mempool_resource;
@@ -57,6 +58,9 @@ import strata.mem;
 ///                construction, but to wait for another thread at a lock
 ///
 /// Hysteresis: a heap keeps one empty page until trim(); all else goes back to the fragments at once.
+///
+/// Decay: with `decay_ms` such a page, and chunks of caches, go back to the fragments when nobody needed them for so long: at
+/// tick(), when a page is taken or becomes empty, and as named_cache has it. The segment stays.
 export namespace strata::pmr {
 
 template <class Upstream>
@@ -76,6 +80,9 @@ struct mempool {
   std::size_t heaps = 4;                           ///< that threads share; a power of two, at most 16
   std::size_t reserve_bytes = 0;                   ///< for critical() alone
   exhaustion when_exhausted = exhaustion::throws;  ///< what becomes of a request that cannot be served
+  std::size_t decay_ms =
+      mem::no_decay;                   ///< after which a page of the small heap or a chunk of a cache that was not used
+                                       ///< goes back to the fragments; 0: at once
   bool trims_on_shrink = false;        ///< reallocate() gives back what is over, rather than keep it for growing again
   bool live_at_end_is_misuse = false;  ///< report blocks that are alive at destruction
 
@@ -108,6 +115,8 @@ class mempool_client {
   /// Bytes of an item; 0 when `p` is none that is out.
   [[nodiscard]] virtual std::size_t usable_size(const void* p) const noexcept = 0;
   [[nodiscard]] virtual const layer& as_layer() const noexcept = 0;
+  /// What was of no use for a while goes back to the pool. Returns its bytes.
+  virtual std::size_t let_go(std::uint64_t now) noexcept = 0;
 
  protected:
   mempool_client() = default;
@@ -177,6 +186,12 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
     return heap_.trim();
   }
 
+  /// Gives back to the fragments what was of no use for `decay_ms`, here and in every cache. Returns the bytes. What another
+  /// thread is just at is left to it. `now` is what tick() reads, the monotonic clock in nanoseconds; a test may run ahead of
+  /// it: until it has caught up, nothing is looked at without a tick.
+  std::size_t tick(std::uint64_t now) noexcept;
+  std::size_t tick() noexcept { return decay().is_on() ? tick(mem::monotonic_ns()) : 0; }
+
   /// What lies below: all of the segment, by blocks.
   [[nodiscard]] fragment_resource<Upstream>& segment() noexcept { return this->fragments_; }
   [[nodiscard]] const fragment_resource<Upstream>& segment() const noexcept { return this->fragments_; }
@@ -192,8 +207,9 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
 
   /// For caches: a tag for one that is being made; then who that is; then that it is gone.
   [[nodiscard]] fragment_tag enter();
-  void introduce(fragment_tag tag, mempool_client* client) noexcept;
+  void introduce(fragment_tag tag, mempool_client* client) noexcept ABSL_LOCKS_EXCLUDED(ticks_);
   void leave(fragment_tag tag) noexcept;
+  [[nodiscard]] std::size_t decay_ms() const noexcept { return options_.decay_ms; }
 
  private:
   friend base;
@@ -255,6 +271,7 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
   void give_back_due(std::size_t more_than) noexcept;
   [[nodiscard]] std::size_t held_at(const void* start) const noexcept;
   void say(const char* sentence, const void* p, std::size_t bytes, std::size_t alignment) const noexcept;
+  [[nodiscard]] mem::decay_period decay() const noexcept { return mem::decay_period(options_.decay_ms); }
   [[nodiscard]] inline mempool_client* client_of(fragment_tag tag) const noexcept {
     const std::size_t i = static_cast<fragment_tag>(tag - of_caches);
     return i < max_caches ? (*places_)[i].client.load(std::memory_order_acquire) : nullptr;
@@ -270,6 +287,8 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
   mem::tally<mem::threads::any> failures_;
   critical_view critical_{this};
   inspected_blocks inspected_;
+  /// Held while caches are ticked, so that none ends meanwhile. They call their part of the segment, and nobody else.
+  mem::mutex ticks_{mem::lock_rank::over_upstream, "of ticks of a mempool's caches", mem::lock_reach::upstream};
 };
 
 template <class Upstream>
@@ -282,7 +301,7 @@ mempool_resource<Upstream>::mempool_resource(Upstream* upstream, const mempool& 
     : ground(upstream, options),
       base(options.name, &this->fragments_),
       options_(options),
-      heap_(&this->fragments_, options.heaps, of_heaps, of_books),
+      heap_(&this->fragments_, options.heaps, of_heaps, of_books, decay()),
       places_(static_cast<places*>(this->fragments_.take(sizeof(places), alignof(places), of_books))),
       inspected_(options.name) {
   ::new (static_cast<void*>(places_)) places{};
@@ -519,7 +538,22 @@ fragment_tag mempool_resource<Upstream>::enter() {
 }
 
 template <class Upstream>
+std::size_t mempool_resource<Upstream>::tick(std::uint64_t now) noexcept {
+  if (!decay().is_on()) return 0;
+  std::size_t freed = heap_.tick(now);
+  if (!ticks_.try_lock()) return freed;
+  const mem::adopted_lock held(ticks_);
+  for (const place& p : *places_) {
+    if (mempool_client* const client = p.client.load(std::memory_order_acquire); client != nullptr) {
+      freed += client->let_go(now);
+    }
+  }
+  return freed;
+}
+
+template <class Upstream>
 void mempool_resource<Upstream>::introduce(fragment_tag tag, mempool_client* client) noexcept {
+  const mem::lock held(ticks_);
   (*places_)[tag - of_caches].client.store(client, std::memory_order_release);
 }
 

@@ -50,6 +50,10 @@ import strata.mem;
 ///
 /// Hysteresis: chunks are kept until trim(), which gives back those whose items are all free; items in the caches of
 /// other living threads are not. Words and caches are kept until release().
+///
+/// Decay: with `decay_ms` chunks that nobody needed for so long go back upstream (:decay in mem/README.md says how that is
+/// found): at tick(), and when a cache runs dry or over. Before, the cache of the thread that calls tick() is emptied, if it
+/// was not used for a quarter of that.
 export namespace strata::pmr {
 
 using mem::threads;
@@ -69,7 +73,10 @@ struct cache_options {
   std::size_t chunk_bytes = std::size_t{64} << 10;    ///< asked of upstream at a time, at least, and so aligned; it is
                                                       ///< rounded to a power of two, up to 2 GiB
   std::uint32_t min_items = 8;                        ///< items in a chunk, at least
-  bool live_at_end_is_misuse = false;                 ///< report items and blocks that are alive at destruction
+  std::size_t decay_ms =
+      mem::no_decay;  ///< after which a chunk that was not used goes back upstream; 0: at once. Where no
+                      ///< thread calls any more, only tick() sees it
+  bool live_at_end_is_misuse = false;  ///< report items and blocks that are alive at destruction
 };
 
 /// For any thread.
@@ -98,7 +105,8 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
         options_(options),
         plain_(mem::slot_shape::of(options.item_bytes, options.alignment, options.chunk_bytes, options.min_items)),
         inspected_(options.name),
-        items_(options.name, upstream, mem::inspected() ? inspected_shape() : plain_, mem::inspected()),
+        items_(options.name, upstream, mem::inspected() ? inspected_shape() : plain_, mem::inspected(),
+               mem::decay_period(options.decay_ms)),
         others_(upstream) {}
   ~named_cache() override;
 
@@ -116,7 +124,7 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
   void free_array(void* p, std::size_t n) noexcept;
 
   /// Takes chunks from upstream for `n` more items, at least, whatever is free already. When upstream fails, what was
-  /// got until then stays.
+  /// got until then stays. So many chunks no decay takes, but trim() and release() do.
   void expand(std::size_t n) { items_.expand(n); }
   /// Makes items that the calling thread's cache holds free for all: for a thread that will be idle for long. What the cache
   /// of a thread holds that does not, no other thread can give back.
@@ -127,6 +135,11 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
     give_due(0);
     return items_.trim();
   }
+  /// Gives back chunks that were of no use for `decay_ms`, but for as many as expand() brought. Returns the bytes given back
+  /// upstream. O(free items) once in a quarter of the decay, else O(1), but for what goes. `now` is what tick() reads, the
+  /// monotonic clock in nanoseconds; a test may run ahead of it: until it has caught up, nothing is looked at without a tick.
+  std::size_t tick(std::uint64_t now) noexcept { return items_.tick(now); }
+  std::size_t tick() noexcept { return items_.tick(); }
   /// Gives everything back upstream; all items and blocks are void.
   void release() noexcept;
 

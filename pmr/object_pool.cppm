@@ -27,6 +27,7 @@ struct object_pool_options {
   const char* name = "object_pool";                 ///< in reports and errors; outlives the pool
   std::size_t chunk_bytes = std::size_t{64} << 10;  ///< asked of upstream at a time, at least; up to 2 GiB
   std::uint32_t min_items = 8;                      ///< objects in a chunk, at least
+  std::size_t decay_ms = mem::no_decay;             ///< after which a chunk that was not used goes back; 0: at once
   bool live_at_end_is_misuse = false;               ///< report objects that are alive at destruction
 };
 
@@ -46,6 +47,7 @@ class object_pool final : public named_cache<Upstream, Threads> {
                         .alignment = alignof(T),
                         .chunk_bytes = options.chunk_bytes,
                         .min_items = options.min_items,
+                        .decay_ms = options.decay_ms,
                         .live_at_end_is_misuse = options.live_at_end_is_misuse}) {}
 
   /// A new T from `arguments`. What its constructor throws passes, and the room is free again.

@@ -1,28 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <memory_resource>
 #include <new>
+#include <string_view>
 
 export module strata.pmr:pooled;
 
 import :object_pool;
 
+import strata.mem;
+
 /// Gives a class operator new and delete of its own, out of one pool for the whole program.
 ///
 ///     class node : public pooled<node> { … };
+///     class rare : public pooled<rare, 1000> { … };     what was of no use for 1000 ms goes back
 ///
 /// What comes from the pool    single objects of exactly the size of T, no more aligned than T
 /// What does not               derived classes of another size, and all arrays: the global operator new
 /// Lifetime                    made at first use, never destroyed: objects may be made and deleted by constructors and
 ///                             destructors of static objects, in any order
 /// Thread safety               any thread
+/// Name                        pooled<T>, with T as the compiler spells it
 /// Throws                      std::bad_alloc; the nothrow forms return null
+/// Giving back                 pool().trim(); with DecayMs what was of no use for so long goes back, as named_cache has it:
+///                             when a thread's cache runs dry or over, and at pool().tick()
 /// Deleting                    a second time is misuse (named_cache says which). Deleting a derived object through a
 ///                             pointer to T asks for a virtual destructor, as always
 export namespace strata::pmr {
 
-template <class T>
+template <class T, std::size_t DecayMs = mem::no_decay>
 class pooled {
  public:
   /// The pool of T: for its figures, and to expand it ahead.
@@ -30,7 +39,9 @@ class pooled {
     static_assert(sizeof(T) <= std::size_t{128} << 20, "strata::pmr::pooled: no chunk can hold such objects");
     // Never destroyed, hence a place rather than an object.
     alignas(object_pool<T>) static std::byte place[sizeof(object_pool<T>)];
-    static auto* const made = ::new (place) object_pool<T>(std::pmr::new_delete_resource(), {.name = "pooled"});
+    static constexpr auto name = spell();
+    static auto* const made =
+        ::new (place) object_pool<T>(std::pmr::new_delete_resource(), {.name = name.data(), .decay_ms = DecayMs});
     return *made;
   }
 
@@ -94,6 +105,19 @@ class pooled {
   ~pooled() = default;
 
  private:
+  // "pooled<node>", the type as the compiler spells it: it spells this function "… [T = node, DecayMs = …]".
+  [[nodiscard]] static consteval auto spell() noexcept {
+    constexpr std::string_view function = __PRETTY_FUNCTION__;
+    constexpr std::string_view before = "[T = ";
+    constexpr std::size_t start = function.find(before) + before.size();
+    constexpr std::string_view type = function.substr(start, function.rfind(", DecayMs = ") - start);
+    std::array<char, sizeof "pooled<>" + type.size()> name{};
+    char* end = std::ranges::copy(std::string_view("pooled<"), name.data()).out;
+    end = std::ranges::copy(type, end).out;
+    *end = '>';
+    return name;
+  }
+
   [[nodiscard]] static bool is_item(std::size_t bytes, std::align_val_t alignment) noexcept {
     return bytes == sizeof(T) && static_cast<std::size_t>(alignment) <= alignof(T);
   }

@@ -177,17 +177,17 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   using large_blocks = mem::large_blocks<Threads>;
 
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    if constexpr (mem::has_address_sanitizer) {
-      return allocate_inspected(bytes, alignment);
-    } else {
-      void* const block = allocate_quickly(bytes, alignment);
-      return block != nullptr ? block : allocate_slowly(bytes, alignment);
+    if constexpr (!mem::has_address_sanitizer) {
+      if (void* const block = allocate_quickly(bytes, alignment); block != nullptr) [[likely]] {
+        return block;
+      }
     }
+    return allocate_slowly(bytes, alignment);
   }
 
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
     if constexpr (mem::has_address_sanitizer) {
-      deallocate_inspected(p, bytes, alignment);
+      deallocate_slowly(p, bytes, alignment);
     } else {
       const std::size_t last = mem::size_class::last_byte(bytes, alignment);
       if (last >= options_.largest) [[unlikely]] {
@@ -207,8 +207,9 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   [[nodiscard, gnu::noinline]] void* allocate_slowly(std::size_t bytes, std::size_t alignment);
   [[gnu::noinline]] void deallocate_slowly(void* p, std::size_t bytes, std::size_t alignment) noexcept;
   [[nodiscard]] void* allocate_inspected(std::size_t bytes, std::size_t alignment);
-  void deallocate_inspected(void* p, std::size_t bytes, std::size_t alignment) noexcept;
-  void give_back_due(std::size_t more_than) noexcept;
+  [[nodiscard]] inline auto as_put() noexcept {
+    return [this](const inspected_blocks::room& due) noexcept { put(due.start, due.bytes, due.alignment); };
+  }
   [[nodiscard]] void* obtain(std::size_t bytes, std::size_t alignment);
   void put(void* p, std::size_t bytes, std::size_t alignment) noexcept;
   [[nodiscard]] void* refill(std::size_t c, std::size_t bytes);
@@ -221,9 +222,10 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   void give_back(const mem::large_block& block) noexcept;
   std::size_t give_back_spans(std::size_t keep) noexcept;
   std::size_t give_back_large(std::size_t keep) noexcept;
-  std::size_t let_go(std::uint64_t now, std::size_t span_bytes) noexcept;
+  std::size_t let_go(std::uint64_t now, std::size_t found) noexcept;
   [[gnu::noinline]] void let_go_if_due() noexcept;
   void report(const mem::refused_slot& refused, std::size_t bytes) noexcept;
+  [[noreturn]] void refuse(std::size_t bytes, std::size_t alignment, const char* reason) const;
 
   Upstream* const upstream_;
   const slab_options<Threads> options_;
@@ -269,7 +271,7 @@ fault slab_resource<Upstream, Threads>::check() const noexcept {
 template <class Upstream, threads Threads>
 std::size_t slab_resource<Upstream, Threads>::trim() noexcept {
   reserved_.set(0);
-  give_back_due(0);
+  inspected_.give_due(as_put(), 0);
   report(slabs_.trim(), 0);
   return give_back_spans(0) + give_back_large(0);
 }
@@ -283,14 +285,13 @@ std::size_t slab_resource<Upstream, Threads>::tick(std::uint64_t now) noexcept {
   return let_go(now, mine.span_bytes);
 }
 
-// `span_bytes`: of empty spans that may go in any case.
+// `found`: bytes of empty spans that idle caches left.
 template <class Upstream, threads Threads>
-std::size_t slab_resource<Upstream, Threads>::let_go(std::uint64_t now, std::size_t span_bytes) noexcept {
-  const auto unused = slabs_.store().let_go(now);
+std::size_t slab_resource<Upstream, Threads>::let_go(std::uint64_t now, std::size_t found) noexcept {
+  const auto unused = slabs_.store().let_go(now, found);
   report(unused.refused, 0);
-  span_bytes += unused.span_bytes;
   const std::size_t empty = slabs_.store().empty_bytes();
-  std::size_t freed = give_back_spans(std::max(reserved_.get(), empty - std::min(empty, span_bytes)));
+  std::size_t freed = give_back_spans(std::max(reserved_.get(), empty - std::min(empty, unused.span_bytes)));
   for (std::size_t left = large_.look(now); const mem::large_block* const b = large_.evict_unused(left);) {
     freed += b->bytes;
     give_back(*b);
@@ -324,51 +325,39 @@ template <class Upstream, threads Threads>
 void slab_resource<Upstream, Threads>::reserve(std::size_t bytes) {
   // Set first: what other threads give back meanwhile is not sent upstream only to be asked for again.
   reserved_.raise(bytes);
-  while (slabs_.store().empty_bytes() < bytes) add_span(true);
+  try {
+    while (slabs_.store().empty_bytes() < bytes) add_span(true);
+  } catch (...) {
+    failures_.add(1);
+    throw;
+  }
 }
 
 template <class Upstream, threads Threads>
 void* slab_resource<Upstream, Threads>::allocate_slowly(std::size_t bytes, std::size_t alignment) {
-  return mem::inspected() ? allocate_inspected(bytes, alignment) : obtain(bytes, alignment);
+  try {
+    return mem::inspected() ? allocate_inspected(bytes, alignment) : obtain(bytes, alignment);
+  } catch (...) {
+    failures_.add(1);
+    throw;
+  }
 }
 
 template <class Upstream, threads Threads>
 void slab_resource<Upstream, Threads>::deallocate_slowly(void* p, std::size_t bytes, std::size_t alignment) noexcept {
-  mem::inspected() ? deallocate_inspected(p, bytes, alignment) : put(p, bytes, alignment);
+  mem::inspected() ? inspected_.take_back(p, bytes, alignment, as_put()) : put(p, bytes, alignment);
 }
 
 template <class Upstream, threads Threads>
 void* slab_resource<Upstream, Threads>::allocate_inspected(std::size_t bytes, std::size_t alignment) {
   inspected_blocks::room room;
-  const bool fits = inspected_blocks::room_for(bytes, alignment, room) && large_blocks::whole(room.bytes) != 0;
-  mem::book_entry* const entry = fits ? inspected_.promise() : nullptr;
-  if (entry == nullptr) {
-    failures_.add(1);
-    throw allocation_error(this->name(), bytes, alignment,
-                           fits ? "no memory for what is to be known of the block" : "no machine has so much memory");
+  if (!inspected_blocks::room_for(bytes, alignment, room) || large_blocks::whole(room.bytes) == 0) {
+    refuse(bytes, alignment, "no machine has so much memory");
   }
-  try {
-    room.start = obtain(room.bytes, room.alignment);
-  } catch (...) {
-    inspected_.withdraw(entry);
-    throw;
-  }
-  return inspected_.admit(entry, room, bytes, alignment);
-}
-
-template <class Upstream, threads Threads>
-void slab_resource<Upstream, Threads>::deallocate_inspected(void* p, std::size_t bytes,
-                                                            std::size_t alignment) noexcept {
-  if (inspected_.take_back(p, bytes, alignment)) give_back_due(inspected_blocks::most_held);
-}
-
-template <class Upstream, threads Threads>
-void slab_resource<Upstream, Threads>::give_back_due(std::size_t more_than) noexcept {
-  for (std::size_t left = inspected_.waiting(); left != 0; --left) {
-    const inspected_blocks::room due = inspected_.next_due(more_than);
-    if (due.start == nullptr) return;
-    put(due.start, due.bytes, due.alignment);
-  }
+  const auto find = [this](inspected_blocks::room& in) { in.start = obtain(in.bytes, in.alignment); };
+  void* const block = inspected_.hand_out(room, bytes, alignment, find, as_put());
+  if (block == nullptr) refuse(bytes, alignment, "no memory for what is to be known of the block");
+  return block;
 }
 
 // A block of the resource's, or a room for one.
@@ -402,13 +391,7 @@ void* slab_resource<Upstream, Threads>::refill(std::size_t c, std::size_t bytes)
 
 template <class Upstream, threads Threads>
 void slab_resource<Upstream, Threads>::add_span(bool touched) {
-  void* memory = nullptr;
-  try {
-    memory = upstream_->allocate(mem::span_bytes, mem::span_bytes);
-  } catch (...) {
-    failures_.add(1);
-    throw;
-  }
+  void* const memory = upstream_->allocate(mem::span_bytes, mem::span_bytes);
   if (touched) mem::touch(memory, mem::span_bytes);
   slabs_.store().add_span(memory);
 }
@@ -439,18 +422,10 @@ void slab_resource<Upstream, Threads>::deallocate_nothing(void* p, std::size_t a
 template <class Upstream, threads Threads>
 void* slab_resource<Upstream, Threads>::allocate_large(std::size_t bytes, std::size_t alignment) {
   const std::size_t size = large_blocks::whole(bytes);
-  if (size == 0) {
-    failures_.add(1);
-    throw allocation_error(this->name(), bytes, alignment, "no machine has so much memory");
-  }
+  if (size == 0) refuse(bytes, alignment, "no machine has so much memory");
   void* p = large_.reuse(size, alignment);
   if (p == nullptr) {
-    try {
-      p = upstream_->allocate(size, alignment);
-    } catch (...) {
-      failures_.add(1);
-      throw;
-    }
+    p = upstream_->allocate(size, alignment);
     if (mem::inspected()) mem::hide(p, size - sizeof(mem::large_block));
     large_.add(p, size, alignment);
   }
@@ -499,6 +474,11 @@ void slab_resource<Upstream, Threads>::report(const mem::refused_slot& refused, 
   if (refused.fault == mem::slab_fault::none) return;
   report_misuse(
       {.layer = this->name(), .sentence = mem::describe(refused.fault), .pointer = refused.slot, .bytes = bytes});
+}
+
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::refuse(std::size_t bytes, std::size_t alignment, const char* reason) const {
+  throw allocation_error(this->name(), bytes, alignment, reason);
 }
 
 static_assert(layered<slab_resource<>>);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +26,10 @@ import strata.mem;
 /// While an inspector runs the process (mem:inspector), a layer may want every call to come the slow way, and chunks to be
 /// hidden: then it has no caches. Slots are the layer's to show.
 ///
-/// Chunks go back by trim() and release(). Thread class of mem::cached_slots; release() is for when no other call is
+/// Chunks go back by trim() and release(); with a decay those also that were of no use for so long. Once in a slice of the
+/// decay, at tick() or where a cache runs dry or over, chunks whose slots are all free are let rest (mem:slot_pool); who needs
+/// one wakes it rather than ask upstream. What rested all the while was of no use: mem:decay says how much that is. A cache
+/// that its thread did not use for a slice is emptied before, by that thread's own tick(). Thread class of mem::cached_slots; release() is for when no other call is
 /// under way.
 export namespace strata::pmr {
 
@@ -33,8 +37,15 @@ template <class Upstream, mem::threads Threads>
 class slot_supply {
  public:
   /// Throws std::invalid_argument for slots that cannot be. `name` is for errors.
-  slot_supply(const char* name, Upstream* upstream, const mem::slot_shape& shape, bool hides = false)
-      : name_(name), upstream_(upstream), hides_(hides), slots_(valid(shape)), without_caches_(hides) {}
+  slot_supply(const char* name, Upstream* upstream, const mem::slot_shape& shape, bool hides = false,
+              mem::decay_period period = mem::decay_period(mem::no_decay))
+      : name_(name),
+        upstream_(upstream),
+        hides_(hides),
+        slots_(valid(shape)),
+        without_caches_(hides),
+        decay_(period),
+        timer_(period) {}
   ~slot_supply() { release(); }
   slot_supply(const slot_supply&) = delete;
   slot_supply& operator=(const slot_supply&) = delete;
@@ -50,14 +61,23 @@ class slot_supply {
   [[nodiscard, gnu::noinline]] void* refill(std::size_t bytes);
   /// Takes a slot back if that is easy; else false, and put() will do or say.
   [[nodiscard]] inline bool put_easily(void* p, std::size_t bytes) noexcept { return slots_.put_easily(p, bytes); }
-  [[nodiscard]] mem::slot_fault put(void* p, std::size_t bytes) noexcept { return slots_.put(p, bytes); }
+  [[nodiscard]] mem::slot_fault put(void* p, std::size_t bytes) noexcept {
+    const mem::slot_fault fault = slots_.put(p, bytes);
+    look_if_due();
+    return fault;
+  }
 
-  /// Makes `n` more slots ready, at least; what was got before upstream failed stays.
+  /// Makes `n` more slots ready, at least; what was got before upstream failed stays. No decay takes so many chunks away
+  /// before trim() or release().
   void expand(std::size_t n);
   /// Gives back what the calling thread's cache holds: for a thread that will be idle.
   void flush_this_thread() noexcept { slots_.drain(); }
   /// Gives back chunks whose slots are all free; slots in other threads' caches are not. Returns the bytes given back.
   std::size_t trim() noexcept;
+  /// Gives back chunks that were of no use for the decay, at `now`. Returns the bytes given back. O(slots in no cache) once in
+  /// a slice, but for chunks that rest.
+  std::size_t tick(std::uint64_t now) noexcept;
+  std::size_t tick() noexcept { return timer_.is_on() ? tick(mem::monotonic_ns()) : 0; }
   /// Gives everything back; all slots are void.
   void release() noexcept;
 
@@ -85,7 +105,13 @@ class slot_supply {
   using cache = typename mem::cached_slots<Threads>::cache;
 
   [[nodiscard]] static const mem::slot_shape& valid(const mem::slot_shape& shape);
+  [[nodiscard]] bool wake() noexcept;
   void grow();
+  void let_rest() noexcept;
+  std::size_t give_back_resting(std::size_t count) noexcept;
+  inline void look_if_due() noexcept {
+    if (std::uint64_t now = 0; timer_.is_due(now)) tick(now);
+  }
   void equip() noexcept;
   [[nodiscard]] void* obtain(std::size_t bytes, std::size_t alignment);
   void give_back(void* p, std::size_t bytes, std::size_t alignment) noexcept;
@@ -102,6 +128,10 @@ class slot_supply {
   mem::tally<Threads> failures_;
   mutable mem::tally<Threads> peak_;
   std::atomic<bool> without_caches_;  ///< upstream refused one since it gave a chunk, or none is wanted
+  mem::decay decay_;                  ///< of chunks that rest, in chunks; like the next, of who has the turn in growth_
+  std::size_t low_ = 0;               ///< least chunks that rested since the last look
+  mem::decay_timer<Threads> timer_;
+  mem::tally<Threads> reserved_;  ///< chunks, by expand()
 };
 
 template <class Upstream, mem::threads Threads>
@@ -120,13 +150,14 @@ void* slot_supply<Upstream, Threads>::refill(std::size_t bytes) {
     const mem::growth::moment seen = growth_.now();
     if (void* const p = slots_.refill(bytes); p != nullptr) {
       equip();
+      look_if_due();
       return p;
     }
     try {
       if (growth_.under_way(seen)) {
         wait_for(seen);
       } else if (growth_.begin(seen)) {
-        grow();
+        wake() ? growth_.end(true) : grow();
       }
     } catch (...) {
       failures_.add(1);
@@ -135,7 +166,17 @@ void* slot_supply<Upstream, Threads>::refill(std::size_t bytes) {
   }
 }
 
-// Upstream first, books second: who waits is woken when either is done.
+// What rests serves before upstream is asked.
+template <class Upstream, mem::threads Threads>
+bool slot_supply<Upstream, Threads>::wake() noexcept {
+  auto& pool = slots_.pool();
+  const mem::lock held(books_);
+  if (!pool.wake()) return false;
+  low_ = std::min<std::size_t>(low_, pool.resting());
+  return true;
+}
+
+// Upstream first, books second: who waits is woken when either is done. Ends the turn.
 template <class Upstream, mem::threads Threads>
 void slot_supply<Upstream, Threads>::grow() {
   auto& pool = slots_.pool();
@@ -189,6 +230,7 @@ void slot_supply<Upstream, Threads>::expand(std::size_t n) {
       wait_for(seen);
     } else if (growth_.begin(seen)) {
       grow();
+      reserved_.add(1);
       added += shape().slots;
     }
   }
@@ -196,28 +238,57 @@ void slot_supply<Upstream, Threads>::expand(std::size_t n) {
 
 template <class Upstream, mem::threads Threads>
 std::size_t slot_supply<Upstream, Threads>::trim() noexcept {
+  reserved_.set(0);
   slots_.drain();
   if (growth_.is_mine()) return 0;
   mem::take_turn(growth_);
-  std::size_t freed = 0;
-  auto& pool = slots_.pool();
-  {
-    const mem::lock held(books_);
-    pool.reclaim();
+  let_rest();
+  const std::size_t gone = give_back_resting(slots_.pool().resting());
+  growth_.end(true);
+  return gone * shape().chunk_bytes;
+}
+
+template <class Upstream, mem::threads Threads>
+std::size_t slot_supply<Upstream, Threads>::tick(std::uint64_t now) noexcept {
+  if (!timer_.is_on()) return 0;
+  timer_.looked(now);
+  // Somebody else's turn may be long; there will be another look.
+  const mem::growth::moment seen = growth_.now();
+  if (growth_.under_way(seen) || !growth_.begin(seen)) return 0;
+  if (decay_.begins_slice(now)) {
+    slots_.drain_idle();
+    let_rest();
   }
-  for (std::uint32_t n = 0; n < pool.chunks().numbers(); ++n) {
+  const std::size_t resting = slots_.pool().resting();
+  const std::size_t unused = decay_.look(now, low_, resting);
+  const std::size_t gone = give_back_resting(std::min(unused, resting - std::min(resting, reserved_.get())));
+  growth_.end(true);
+  return gone * shape().chunk_bytes;
+}
+
+template <class Upstream, mem::threads Threads>
+void slot_supply<Upstream, Threads>::let_rest() noexcept {
+  const mem::lock held(books_);
+  slots_.pool().rest();
+}
+
+// So many chunks that rest, if there are; how many remains the least there were, for now. Returns how many went.
+template <class Upstream, mem::threads Threads>
+std::size_t slot_supply<Upstream, Threads>::give_back_resting(std::size_t count) noexcept {
+  auto& pool = slots_.pool();
+  std::size_t gone = 0;
+  for (; gone < count; ++gone) {
     void* chunk = nullptr;
     {
       const mem::lock held(books_);
-      chunk = pool.take_reclaimed(n);
+      chunk = pool.take_resting();
     }
-    if (chunk != nullptr) {
-      give_back(chunk, shape().chunk_bytes, shape().chunk_bytes);
-      freed += shape().chunk_bytes;
-    }
+    if (chunk == nullptr) break;
+    give_back(chunk, shape().chunk_bytes, shape().chunk_bytes);
   }
-  growth_.end(true);
-  return freed;
+  decay_.gave(gone);
+  low_ = pool.resting();
+  return gone;
 }
 
 template <class Upstream, mem::threads Threads>
@@ -234,6 +305,8 @@ void slot_supply<Upstream, Threads>::release() noexcept {
     if (gone.chunk != nullptr) give_back(gone.chunk, shape().chunk_bytes, shape().chunk_bytes);
     give_back(gone.words, pool.words_bytes(), alignof(std::max_align_t));
   }
+  reserved_.set(0);
+  low_ = 0;
   for (auto t = pool.chunks().clear(); t.memory != nullptr; t = pool.chunks().clear()) {
     give_back(t.memory, t.bytes, alignof(std::max_align_t));
   }

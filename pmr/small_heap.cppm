@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <cstddef>
+#include <cstdint>
 #include <memory_resource>
 #include <new>
 
@@ -17,7 +18,8 @@ import strata.mem;
 /// follows from whose page it lies in, not from who frees it. The heaps lie in fragments themselves.
 ///
 /// Best fit is exact for free blocks below 1 KiB, and within 1/32 beyond; every operation is O(1) (mem:boundary_heap).
-/// Each heap keeps one empty page, the others go back at once. A request that finds no page asks the other heaps before it
+/// Each heap keeps one empty page, the others go back at once; with a decay that one, too, when nobody needed it for so long:
+/// at tick(), and when a page comes or becomes empty. A request that finds no page asks the other heaps before it
 /// gives up. Any thread.
 export namespace strata::pmr {
 
@@ -27,7 +29,8 @@ class small_heap {
   using fragments_type = fragment_resource<Upstream>;
 
   /// Pages of heap i bear the tag first_tag + i, the heaps themselves `books_tag`. Throws what the fragments throw.
-  small_heap(fragments_type* from, std::size_t heaps, fragment_tag first_tag, fragment_tag books_tag);
+  small_heap(fragments_type* from, std::size_t heaps, fragment_tag first_tag, fragment_tag books_tag,
+             mem::decay_period period = mem::decay_period(mem::no_decay));
   /// Pages go with the fragments.
   ~small_heap();
   small_heap(const small_heap&) = delete;
@@ -55,6 +58,8 @@ class small_heap {
 
   /// Gives empty pages back; returns their bytes.
   std::size_t trim() noexcept;
+  /// Gives empty pages back that nobody needed for the decay, at `now`; returns their bytes.
+  std::size_t tick(std::uint64_t now) noexcept;
 
   /// `upstream` counts pages and the heaps themselves. Without peak and failures.
   [[nodiscard]] statistics stats() const noexcept;
@@ -78,6 +83,9 @@ class small_heap {
     return static_cast<fragment_tag>(tag - first_tag_);
   }
   [[nodiscard]] std::size_t page_bytes() const noexcept { return from_->page_bytes(); }
+  inline void look_if_due() noexcept {
+    if (std::uint64_t now = 0; timer_.is_due(now)) tick(now);
+  }
   // No block's payload starts in front of this.
   [[nodiscard]] static bool is_in_front(const void* p, const fragment_owner& page) noexcept {
     return mem::address(p) - mem::address(page.start) < sizeof(mem::region) + mem::block::overhead;
@@ -87,17 +95,20 @@ class small_heap {
   const std::size_t count_;
   const fragment_tag first_tag_;
   const fragment_tag books_tag_;
+  const mem::decay_period decay_;
+  mem::decay_timer<mem::threads::any> timer_{decay_};
   mem::tally<mem::threads::any> pages_taken_;
   mem::shared_heap* const heaps_;  ///< count_ of them, a power of two
 };
 
 template <class Upstream>
 small_heap<Upstream>::small_heap(fragments_type* from, std::size_t heaps, fragment_tag first_tag,
-                                 fragment_tag books_tag)
+                                 fragment_tag books_tag, mem::decay_period period)
     : from_(from),
       count_(heaps),
       first_tag_(first_tag),
       books_tag_(books_tag),
+      decay_(period),
       heaps_(static_cast<mem::shared_heap*>(
           from->take(heaps * sizeof(mem::shared_heap), alignof(mem::shared_heap), books_tag))) {
   for (std::size_t i = 0; i < heaps; ++i) ::new (static_cast<void*>(heaps_ + i)) mem::shared_heap();
@@ -126,7 +137,9 @@ typename small_heap<Upstream>::outcome small_heap<Upstream>::allocate(std::size_
   const auto tag = static_cast<fragment_tag>(first_tag_ + mine);
   if (void* const page = from_->try_take(page_bytes(), page_bytes(), tag, critical, result.reason); page != nullptr) {
     pages_taken_.add(1);
-    return {.block = heaps_[mine].allocate_in(page, page_bytes(), bytes)};
+    block = heaps_[mine].allocate_in(page, page_bytes(), bytes);
+    look_if_due();
+    return {.block = block};
   }
   for (std::size_t i = 1; i < count_; ++i) {
     block = heaps_[mine ^ i].allocate(bytes);
@@ -142,6 +155,7 @@ const char* small_heap<Upstream>::deallocate(void* p, std::size_t bytes, const f
   if (freed.fault != mem::heap_fault::none) return mem::describe(freed.fault);
   if (freed.too_short) return "deallocated a block with more bytes than it has";
   if (freed.surplus != nullptr) from_->put(freed.surplus, page_bytes(), page_bytes(), page.tag);
+  if (freed.emptied) look_if_due();
   return nullptr;
 }
 
@@ -153,6 +167,20 @@ std::size_t small_heap<Upstream>::trim() noexcept {
       from_->put(page, page_bytes(), page_bytes(), static_cast<fragment_tag>(first_tag_ + i));
       freed += page_bytes();
     }
+  }
+  return freed;
+}
+
+template <class Upstream>
+std::size_t small_heap<Upstream>::tick(std::uint64_t now) noexcept {
+  if (!timer_.is_on()) return 0;
+  timer_.looked(now);
+  std::size_t freed = 0;
+  for (std::size_t i = 0; i < count_; ++i) {
+    mem::region* const page = heaps_[i].take_unused(decay_, now);
+    if (page == nullptr) continue;
+    from_->put(page, page_bytes(), page_bytes(), static_cast<fragment_tag>(first_tag_ + i));
+    freed += page_bytes();
   }
   return freed;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims, of both forms: what came back last comes first; a second put is noticed at once, with a cache and without; a
 // cache takes one slot from the pool at first, then twice as many each time, and gives back its older half when it is
-// full; figures add up, with and without caches; draining gives all back to the pool. Of the shared form: without memory
+// full; figures add up, with and without caches; draining gives all back to the pool, and of idle caches only what
+// was not used since the last time. Of the shared form: without memory
 // for a cache all works on the pool; a thread that only gives back has the spare cache; the cache of a thread that ended
 // is the next one's, and drained while nobody's; clearing hands every cache back once.
 #include <gtest/gtest.h>
@@ -87,6 +88,21 @@ TYPED_TEST(CachedSlots, NoticesASecondPutAtOnce) {
     EXPECT_EQ(this->slots.put(&this->slots, 64), slot_fault::foreign);
     EXPECT_EQ(this->slots.count().out, 0U);
   }
+}
+
+TYPED_TEST(CachedSlots, DrainsWhatWasNotUsed) {
+  this->equip();
+  const std::size_t all = this->in_pool();
+  void* const p = this->slots.refill(64);
+  EXPECT_TRUE(this->slots.put_easily(p, 64));
+  this->slots.drain_idle();
+  EXPECT_EQ(this->in_pool(), all - 1) << "it was used";
+  EXPECT_EQ(this->slots.take(64), p);
+  EXPECT_TRUE(this->slots.put_easily(p, 64));
+  this->slots.drain_idle();
+  EXPECT_EQ(this->in_pool(), all - 1) << "and again";
+  this->slots.drain_idle();
+  EXPECT_EQ(this->in_pool(), all);
 }
 
 TYPED_TEST(CachedSlots, TakesMoreFromThePoolTheOftenerItMisses) {

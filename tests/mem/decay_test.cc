@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: what is kept goes after the decay, not before, and at the latest a quarter later when looked at often, or with the
 // next look when seldom; no more goes than was kept all the while; what went is not let go twice; a dip between two
-// looks counts. A decay of 0 lets all go; none, and the longest, let nothing go; a clock that stands still lets nothing
-// go, one that goes back begins anew. In a random run no more than the least of the last decay goes, and no less than
+// looks counts; what is found unused does not delay the rest. A decay of 0 lets all go; none, and the longest, let nothing go;
+// a clock that stands still lets nothing go, one that goes back begins anew. A slice begins once in a quarter. In a random run
+// no more than the least of the last decay goes, and no less than
 // the least of one and a quarter and a look. Idleness is the same for a whole. A timer is due once in a slice.
 #include <gtest/gtest.h>
 
@@ -72,6 +73,30 @@ TEST(Decay, LetsNothingGoTwice) {
   EXPECT_EQ(kept, 0U);
 }
 
+TEST(Decay, IsNotDelayedByWhatWasFoundUnused) {
+  for (std::uint64_t at = 0; at < 130; at += 10) {
+    decay d{decay_period(100)};
+    std::size_t gone = 0;
+    for (std::uint64_t t = 0; t <= 130; t += 10) {
+      const std::size_t may = d.look(t * ms, kib, kib);
+      gone = std::max(gone, may);
+      if (t != at) continue;
+      d.found(64 * kib);
+      d.gave(64 * kib);
+    }
+    EXPECT_EQ(gone, kib) << at;
+  }
+}
+
+TEST(Decay, LetsGoLaterWhatWasFoundAndStayed) {
+  decay d{decay_period(100)};
+  for (std::uint64_t t = 0; t <= 100; t += 10) (void)d.look(t * ms, kib, kib);
+  d.found(4 * kib);
+  d.gave(2 * kib);
+  EXPECT_EQ(d.look(101 * ms, 3 * kib, 3 * kib), 3 * kib);
+  EXPECT_EQ(d.look(102 * ms, 0, 3 * kib), 0U) << "it was used";
+}
+
 TEST(Decay, OfNothingIsAtOnce) {
   decay d{decay_period(0)};
   EXPECT_EQ(d.look(5, 0, kib), kib);
@@ -107,6 +132,19 @@ TEST(Decay, BeginsAnewWhenTheClockGoesBack) {
   EXPECT_EQ(d.look(50 * ms, kib, kib), 0U);
   EXPECT_EQ(d.look(149 * ms, kib, kib), 0U);
   EXPECT_EQ(d.look(150 * ms, kib, kib), kib);
+}
+
+TEST(Decay, BeginsASliceOnceInAQuarter) {
+  decay d{decay_period(100)};
+  std::vector<std::uint64_t> begun;
+  for (std::uint64_t t = 7; t < 107; ++t) {
+    if (d.begins_slice(t * ms)) begun.push_back(t);
+    (void)d.look(t * ms, 0, kib);
+  }
+  EXPECT_EQ(begun, (std::vector<std::uint64_t>{7, 32, 57, 82}));
+  EXPECT_TRUE(d.begins_slice(1 * ms)) << "the clock went back";
+  EXPECT_TRUE(decay{decay_period(0)}.begins_slice(0));
+  EXPECT_FALSE(decay{decay_period(no_decay)}.begins_slice(0));
 }
 
 // Model: every moment's kept bytes.

@@ -227,6 +227,33 @@ TEST(FragmentMap, TakesABlockBackOnceFromTwoThreads) {
   EXPECT_EQ(r.map.bits().taken(), 0U);
 }
 
+TEST(FragmentMap, RestsWhenEmptyAndGivesNothingUntilItWakes) {
+  region r(4);
+  void* const p = r.take(2);
+  EXPECT_FALSE(r.map.rest()) << "a block is out";
+  EXPECT_FALSE(r.map.is_resting());
+  ASSERT_EQ(r.map.put(p, 2, 0), fragment_fault::none);
+  ASSERT_TRUE(r.map.rest());
+  EXPECT_FALSE(r.map.rest()) << "it does already";
+  EXPECT_EQ(r.take(1), nullptr);
+  EXPECT_EQ(r.map.put(p, 2, 0), fragment_fault::not_live);
+  EXPECT_EQ(r.map.find(p).start, nullptr);
+  EXPECT_EQ(r.map.free(), r.shape.count);
+  EXPECT_EQ(r.map.longest_free(), r.shape.count);
+  EXPECT_EQ(r.map.check(), nullptr);
+  r.map.forked();
+  EXPECT_EQ(r.take(1), nullptr) << "a child finds it so";
+  r.map.wake();
+  EXPECT_EQ(r.take(r.shape.count), r.base);
+  EXPECT_EQ(r.map.free(), 0U);
+  EXPECT_EQ(r.map.check(), nullptr);
+  ASSERT_EQ(r.map.put(r.base, r.shape.count, 0), fragment_fault::none);
+  ASSERT_TRUE(r.map.rest());
+  EXPECT_EQ(r.map.retire(), r.base) << "out of its rest";
+  EXPECT_EQ(r.map.retire(), nullptr);
+  EXPECT_EQ(r.map.check(), nullptr);
+}
+
 TEST(FragmentMap, LetsItsDataGoAndHaveOthers) {
   region r(4);
   void* const p = r.take(2);

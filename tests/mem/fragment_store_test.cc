@@ -71,6 +71,20 @@ TEST(FragmentStore, LeavesOutRegionsWithoutData) {
   EXPECT_EQ(r.store.check(), nullptr);
 }
 
+TEST(FragmentStore, CountsWhatRestsAsFree) {
+  regions r;
+  r.add(1);
+  r.add(2);
+  ASSERT_TRUE(r.store.region(1).rest());
+  EXPECT_EQ(r.store.count().data, 3 * page);
+  EXPECT_EQ(r.store.count().free, 3 * page);
+  EXPECT_EQ(r.store.longest_free(), 2 * page);
+  EXPECT_EQ(r.store.take(33, 1, 0).block, nullptr);
+  r.store.region(1).wake();
+  EXPECT_NE(r.store.take(33, 1, 0).block, nullptr);
+  EXPECT_EQ(r.store.check(), nullptr);
+}
+
 TEST(FragmentStore, IsWholeInAChildForkedInTheMiddle) {
   regions r;
   r.add(16);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: a region comes with the first block out of it; one empty region stays, further ones are handed back; faults and
-// blocks that are too short change nothing; many threads own their blocks alone, and everything comes back.
+// Claims: a region comes with the first block out of it; one empty region stays, further ones are handed back, and
+// that one when nobody needed it for the decay; faults and blocks that are too short change nothing; many threads own their blocks alone, and everything comes back.
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -43,6 +44,26 @@ TEST(SharedHeap, KeepsOneEmptyRegionAndHandsBackOthers) {
   EXPECT_NE(heap.take_empty(), nullptr);
   EXPECT_EQ(heap.take_empty(), nullptr);
   EXPECT_EQ(heap.count().heap.regions, 0U);
+}
+
+TEST(SharedHeap, HandsTheEmptyRegionBackThatNobodyNeeded) {
+  constexpr decay_period period(100);
+  constexpr std::uint64_t ms = 1'000'000;
+  pages some;
+  shared_heap heap;
+  EXPECT_EQ(heap.take_unused(period, 0), nullptr) << "there is none";
+  void* p = heap.allocate_in(some.get(), page, 100);
+  EXPECT_FALSE(heap.deallocate(heap.allocate(100), 0).emptied);
+  EXPECT_TRUE(heap.deallocate(p, 0).emptied);
+  EXPECT_EQ(heap.take_unused(period, 10 * ms), nullptr);
+  EXPECT_EQ(heap.take_unused(period, 109 * ms), nullptr);
+  p = heap.allocate(100);
+  EXPECT_TRUE(heap.deallocate(p, 0).emptied);
+  EXPECT_EQ(heap.take_unused(period, 110 * ms), nullptr) << "it was needed since the last look";
+  EXPECT_EQ(heap.take_unused(period, 209 * ms), nullptr);
+  EXPECT_NE(heap.take_unused(period, 210 * ms), nullptr);
+  EXPECT_EQ(heap.count().heap.regions, 0U);
+  EXPECT_EQ(heap.take_unused(decay_period(0), 211 * ms), nullptr);
 }
 
 TEST(SharedHeap, ChangesNothingWhenSomethingIsWrong) {

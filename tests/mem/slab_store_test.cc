@@ -2,7 +2,8 @@
 // Claims: slots of all classes are owned once (random model); a store without spans says so and goes on once it has
 // one; what is kept comes out first, is limited by class and in all, and what is wrong with it shows when it leaves;
 // an emptied slab's units serve another class; counters agree with check() at every step; what is not a slot or is
-// free is left out and named; four threads taking and putting batches own each slot once.
+// free is left out and named; spans found unused go with
+// the look that found them, and delay no others; four threads taking and putting batches own each slot once.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -45,6 +46,41 @@ TEST_F(SlabStore, SaysThatItNeedsASpan) {
   EXPECT_EQ(store->take(0, &slot, 1), 0U);
   store->add_span(memory.get());
   EXPECT_EQ(store->take(0, &slot, 1), 1U);
+  EXPECT_EQ(store->check(), nullptr);
+}
+
+TEST_F(SlabStore, LetsGoWhatIsFoundUnusedAndTheRestInItsTime) {
+  constexpr std::uint64_t ms = 1'000'000;
+  constexpr std::size_t c = size_class::count - 1;
+  store = std::make_unique<store_type>(slab_plan{.decay = decay_period(100)});
+  std::vector<void*> slots;
+  for (int i = 0; i < 2; ++i) {
+    store->add_span(memory.get());
+    for (void* slot = nullptr; store->take(c, &slot, 1) == 1;) slots.push_back(slot);
+  }
+  const auto let_go = [&](std::uint64_t at, std::size_t found) {
+    const auto unused = store->let_go(at * ms, found);
+    EXPECT_EQ(unused.refused.slot, nullptr);
+    const std::size_t empty = store->empty_bytes();
+    std::size_t spans = 0;
+    while (store->remove_empty_span(empty - std::min(empty, unused.span_bytes)) != nullptr) ++spans;
+    return spans;
+  };
+  std::size_t gone = 0;
+  for (std::uint64_t t = 0; t < 100; t += 10) {
+    if (t == 50) {
+      for (int i = 0; i < 3; ++i) store->add_span(memory.get());
+    }
+    gone += let_go(t, 0);
+  }
+  EXPECT_EQ(gone, 0U);
+  EXPECT_EQ(store->put_unused(c, slots.data(), slots.size()).slot, nullptr);
+  EXPECT_EQ(store->empty_bytes(), 4 * span_bytes) << "one slab is held on to";
+  EXPECT_EQ(let_go(100, span_bytes), 2U) << "with the span of that slab";
+  for (std::uint64_t t = 110; t < 150; t += 10) gone += let_go(t, 0);
+  EXPECT_EQ(gone, 0U);
+  for (std::uint64_t t = 150; t <= 180; t += 10) gone += let_go(t, 0);
+  EXPECT_EQ(gone, 3U);
   EXPECT_EQ(store->check(), nullptr);
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims, of both forms: slots come out in rising order and the one that came back last comes first, one by one and in
 // batches; a slot twice, a pointer between slots and one from elsewhere are told apart and change nothing; a chunk whose
-// slots are all in is reclaimed, no other, and its number and words serve the next; check() finds a word that was
-// overwritten. Of the shared form: a thread that pops while chunks are reclaimed gets no slot of theirs.
+// slots are all in can rest, no other; while it rests it gives no slot and takes none; it wakes whole, the lowest number
+// first, or is handed back, the highest first, and its number and words serve the next; chunks rest on when others come and
+// when the table grows; check() finds a word that was overwritten. Of the shared form: a thread that pops while chunks come to
+// rest, wake and go gets no slot of those that rest.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -22,13 +24,25 @@ constexpr std::size_t bytes = 1024;
 
 template <threads Threads>
 struct pool_of_chunks {
+  static constexpr std::size_t most = 12;
   slot_pool<Threads> pool{slot_shape::of(24, 8, bytes, 1)};
-  alignas(bytes) std::array<std::byte, 4 * bytes> memory;
-  std::array<std::array<std::uint32_t, bytes / 24>, 4> words;
+  alignas(bytes) std::array<std::byte, most * bytes> memory;
+  std::array<std::array<std::uint32_t, bytes / 24>, most> words;
+  std::vector<std::vector<std::max_align_t>> tables;
   std::size_t used_words = 0;
 
   std::byte* chunk(std::size_t n) { return memory.data() + n * bytes; }
-  void add(std::size_t n) { pool.add(chunk(n), pool.wanted_words() == 0 ? nullptr : words[used_words++].data()); }
+  void add(std::size_t n) {
+    if (const std::size_t table = pool.chunks().wanted(); table != 0) {
+      pool.chunks().grow(tables.emplace_back(table / sizeof(std::max_align_t) + 1).data());
+    }
+    pool.add(chunk(n), pool.wanted_words() == 0 ? nullptr : words[used_words++].data());
+  }
+  std::size_t take_all() {
+    std::size_t count = 0;
+    while (pool.take() != nullptr) ++count;
+    return count;
+  }
 };
 
 struct shared {
@@ -114,17 +128,19 @@ TYPED_TEST(SlotPool, TellsWrongPointersApart) {
   EXPECT_EQ(this->pool.check(), nullptr);
 }
 
-TYPED_TEST(SlotPool, ReclaimsChunksWhoseSlotsAreAllIn) {
+TYPED_TEST(SlotPool, HandsBackChunksWhoseSlotsAreAllIn) {
   for (std::size_t n = 0; n < 3; ++n) this->add(n);
   std::vector<void*> slots;
   while (void* const p = this->pool.take()) slots.push_back(p);
   for (void* const p : slots) {
     if (p != this->chunk(1) + 24) EXPECT_EQ(this->pool.put(p), slot_fault::none);
   }
-  this->pool.reclaim();
-  EXPECT_EQ(this->pool.take_reclaimed(0), this->chunk(0));
-  EXPECT_EQ(this->pool.take_reclaimed(1), nullptr);
-  EXPECT_EQ(this->pool.take_reclaimed(2), this->chunk(2));
+  this->pool.rest();
+  EXPECT_EQ(this->pool.resting(), 2U);
+  EXPECT_EQ(this->pool.take_resting(), this->chunk(2));
+  EXPECT_EQ(this->pool.take_resting(), this->chunk(0));
+  EXPECT_EQ(this->pool.take_resting(), nullptr);
+  EXPECT_EQ(this->pool.resting(), 0U);
   EXPECT_EQ(this->pool.check(), nullptr);
   EXPECT_EQ(this->pool.put(this->chunk(0)), slot_fault::foreign);
   EXPECT_EQ(this->pool.chunks().count(), 1U);
@@ -139,6 +155,45 @@ TYPED_TEST(SlotPool, ReclaimsChunksWhoseSlotsAreAllIn) {
   EXPECT_EQ(this->pool.check(), nullptr);
 }
 
+TYPED_TEST(SlotPool, GivesNoSlotOfAChunkThatRestsUntilItWakes) {
+  for (std::size_t n = 0; n < 3; ++n) this->add(n);
+  void* const out = this->pool.take();
+  ASSERT_EQ(out, this->chunk(2)) << "what came last comes first";
+  this->pool.rest();
+  EXPECT_EQ(this->pool.resting(), 2U);
+  EXPECT_EQ(this->take_all(), this->pool.shape().slots - 1) << "of the one that does not rest";
+  EXPECT_EQ(this->pool.put(this->chunk(1)), slot_fault::already_free);
+  this->pool.rest();
+  EXPECT_EQ(this->pool.resting(), 2U) << "they rest on";
+  EXPECT_EQ(this->pool.check(), nullptr);
+  ASSERT_TRUE(this->pool.wake());
+  EXPECT_EQ(this->pool.take(), this->chunk(0));
+  EXPECT_EQ(this->take_all(), this->pool.shape().slots - 1);
+  ASSERT_TRUE(this->pool.wake());
+  EXPECT_EQ(this->pool.take(), this->chunk(1));
+  EXPECT_FALSE(this->pool.wake());
+  EXPECT_EQ(this->pool.put(out), slot_fault::none);
+  EXPECT_EQ(this->pool.check(), nullptr);
+}
+
+TYPED_TEST(SlotPool, LetsChunksRestOnWhileOthersCome) {
+  for (std::size_t n = 0; n < 8; ++n) this->add(n);
+  this->pool.rest();
+  EXPECT_EQ(this->pool.resting(), 8U);
+  for (std::size_t n = 8; n < 10; ++n) this->add(n);  // for the first of them the table grows
+  EXPECT_EQ(this->take_all(), 2 * this->pool.shape().slots);
+  this->pool.rest();
+  EXPECT_EQ(this->pool.resting(), 8U);
+  EXPECT_EQ(this->pool.take_resting(), this->chunk(7));
+  ASSERT_TRUE(this->pool.wake());
+  EXPECT_EQ(this->pool.take(), this->chunk(0));
+  this->add(10);
+  EXPECT_EQ(this->pool.take(), this->chunk(10)) << "in place of the one that went";
+  for (std::size_t n = 6; n > 0; --n) EXPECT_EQ(this->pool.take_resting(), this->chunk(n));
+  EXPECT_EQ(this->pool.resting(), 0U);
+  EXPECT_EQ(this->pool.check(), nullptr);
+}
+
 TYPED_TEST(SlotPool, FindsAnOverwrittenWord) {
   this->add(0);
   const std::uint32_t wild = 0x00ABCDEF;
@@ -146,7 +201,7 @@ TYPED_TEST(SlotPool, FindsAnOverwrittenWord) {
   EXPECT_STREQ(this->pool.check(), "a free slot's link leads nowhere");
 }
 
-TEST(SlotPoolOfManyThreads, ReclaimsWhileOthersTakeAndPut) {
+TEST(SlotPoolOfManyThreads, LetsChunksRestWhileOthersTakeAndPut) {
   pool_of_chunks<threads::any> chunks;
   for (std::size_t n = 0; n < 4; ++n) chunks.add(n);
   std::atomic<bool> done{false};
@@ -162,16 +217,18 @@ TEST(SlotPoolOfManyThreads, ReclaimsWhileOthersTakeAndPut) {
     });
   }
   for (int i = 0; i < 2'000; ++i) {
-    chunks.pool.reclaim();
-    std::vector<void*> gone;
-    for (std::uint32_t n = 0; n < chunks.pool.chunks().numbers(); ++n) {
-      void* const chunk = chunks.pool.take_reclaimed(n);
-      if (chunk == nullptr) continue;
-      // Nobody has a slot of it: what is written now would meet what the others write.
-      std::memset(chunk, 0, bytes);
-      gone.push_back(chunk);
+    chunks.pool.rest();
+    if (i % 2 == 0) {
+      std::vector<void*> gone;
+      while (void* const chunk = chunks.pool.take_resting()) {
+        // Nobody has a slot of it: what is written now would meet what the others write.
+        std::memset(chunk, 0, bytes);
+        gone.push_back(chunk);
+      }
+      for (void* const chunk : gone) chunks.pool.add(chunk, nullptr);
+    } else {
+      while (chunks.pool.wake()) continue;
     }
-    for (void* const chunk : gone) chunks.pool.add(chunk, nullptr);
   }
   done = true;
   for (std::thread& t : crew) t.join();

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims, of slabs in both forms, of both heaps and of stacks of them: with a decay, what is kept and was of no use goes
-// back upstream after it and not before, spans, large blocks, depots, arenas and small blocks that wait alike, and `kept`
-// falls with it; a steady load is not disturbed; what was reserved stays; a decay of 0 is at once, and needs no tick; a clock
+// Claims, of slabs and caches of items in both forms, of both heaps, of fragments and of stacks of them: with a decay, what is
+// kept and was of no use goes back upstream after it and not before, spans, large blocks, depots, arenas, small blocks that
+// wait, regions and chunks alike, and `kept` falls with it; a steady load is not disturbed; what was reserved stays; a decay of 0 is at once, and needs no tick; a clock
 // that stands still or goes back lets nothing go early; without a decay a tick does nothing. An upstream that refuses after
-// all has gone is an exception, and all works on. A stack ticks all its layers, those below a lock under it. Ticks
+// all has gone is an exception, and all works on. The first region of fragments stays; an idle thread's items go at its own
+// tick; a pool in a mempool, the caches in it and pools of objects pass it on. A stack ticks all its layers, those below a lock under it. Ticks
 // may come while threads work.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <new>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "tests/support/failing_resource.h"
@@ -34,18 +37,37 @@ constexpr std::size_t decay_ms = 100;
 constexpr std::uint64_t ahead = std::uint64_t{1} << 60;  // of the real clock, which is then left alone
 constexpr std::uint64_t latest = 126;                    // ms: a decay, a quarter, and one look
 
-struct keeper_of_slabs {
+struct any_size {
+  static constexpr std::array sizes{std::size_t{48}, kib, 40 * kib, mib};
+};
+struct keeper_of_slabs : any_size {
   static constexpr std::size_t stays = span;  // the thread's cache lies in one
   template <class Options>
   static Options options() {
     return {.decay_ms = decay_ms};
   }
 };
-struct keeper_of_arenas {
+struct keeper_of_arenas : any_size {
   static constexpr std::size_t stays = 0;
   template <class Options>
   static Options options() {
     return {.keep_empty = 64 * mib, .decay_ms = decay_ms};
+  }
+};
+struct keeper_of_regions : any_size {
+  static constexpr std::size_t stays = 4 * mib;  // the first, and tables of all
+  template <class Options>
+  static Options options() {
+    return {.max_regions = 64, .decay_ms = decay_ms};
+  }
+};
+struct keeper_of_items {
+  static constexpr std::array sizes{kib};
+  static constexpr std::size_t stays =
+      mib / 2;  // chunks in which the thread's cache has items, and what lies beside chunks
+  template <class Options>
+  static Options options() {
+    return {.item_bytes = kib, .decay_ms = decay_ms};
   }
 };
 template <class Options, class Kind>
@@ -70,12 +92,14 @@ struct Decays : testing::Test {
   }
 };
 using Keepers = testing::Types<keeper<slabs, keeper_of_slabs>, keeper<unsynchronized_slabs, keeper_of_slabs>,
-                               keeper<heap, keeper_of_arenas>, keeper<shared_heap, keeper_of_arenas>>;
+                               keeper<heap, keeper_of_arenas>, keeper<shared_heap, keeper_of_arenas>,
+                               keeper<fragments, keeper_of_regions>, keeper<cache, keeper_of_items>,
+                               keeper<unsynchronized_cache, keeper_of_items>>;
 TYPED_TEST_SUITE(Decays, Keepers);
 
 TYPED_TEST(Decays, AfterItsTimeAndNotBefore) {
   if (mem::inspected()) GTEST_SKIP() << blocks_wait;
-  for (const std::size_t bytes : {std::size_t{48}, kib, 40 * kib, mib}) {
+  for (const std::size_t bytes : TypeParam::sizes) {
     SCOPED_TRACE(bytes);
     const std::uint64_t start = ahead + bytes * 1000 * ms;
     this->memory.tick(start - 1);
@@ -204,6 +228,149 @@ TYPED_TEST(DecaysAtOnce, NothingUnlessAsked) {
   EXPECT_EQ(upstream.live().bytes, held);
 }
 
+TEST(DecayOfFragments, IsAtOnceWithoutATickAndLeavesTheFirst) {
+  if (mem::inspected()) GTEST_SKIP() << blocks_wait;
+  test::recording_resource upstream;
+  fragment_resource memory(&upstream, fragments{.max_regions = 64, .decay_ms = 0});
+  std::vector<void*> blocks(16 * kib);
+  for (void*& p : blocks) p = memory.allocate(kib, 8);
+  EXPECT_GE(upstream.live().bytes, 16 * mib);
+  for (void* const p : blocks) memory.deallocate(p, kib, 8);
+  EXPECT_LE(upstream.live().bytes, 4 * mib);
+  EXPECT_EQ(memory.stats().kept, 2 * mib);
+  memory.tick(1);
+  EXPECT_EQ(memory.capacity(), 2 * mib);
+}
+
+// Where there is one region, nothing can go: the clock is not read either.
+TEST(DecayOfFragments, IsNothingWithOneRegion) {
+  test::recording_resource upstream;
+  fragment_resource memory(&upstream, fragments{.decay_ms = 0});
+  memory.deallocate(memory.allocate(kib, 8), kib, 8);
+  EXPECT_EQ(memory.tick(ahead), 0U);
+  EXPECT_EQ(memory.capacity(), 2 * mib);
+}
+
+TEST(DecayOfFragments, CountsWhatRestsAsFree) {
+  if (mem::inspected()) GTEST_SKIP() << blocks_wait;
+  test::recording_resource upstream;
+  fragment_resource memory(&upstream, fragments{.max_regions = 2, .decay_ms = decay_ms});
+  memory.tick(ahead);
+  void* const first = memory.allocate(2 * mib, 8);
+  memory.deallocate(memory.allocate(2 * mib, 8), 2 * mib, 8);
+  memory.tick(ahead);
+  EXPECT_EQ(memory.left().free, 2 * mib);
+  EXPECT_EQ(memory.largest_free(), 2 * mib);
+  EXPECT_FALSE(memory.check().found());
+  const std::size_t asked = upstream.request_count();
+  void* const second = memory.allocate(2 * mib, 8);
+  EXPECT_EQ(upstream.request_count(), asked) << "it is woken";
+  EXPECT_EQ(memory.left().free, 0U);
+  EXPECT_FALSE(memory.check().found());
+  memory.deallocate(first, 2 * mib, 8);
+  memory.deallocate(second, 2 * mib, 8);
+}
+
+TEST(DecayOfItems, IsAtOnceWhereACacheRunsOver) {
+  if (mem::inspected()) GTEST_SKIP() << blocks_wait;
+  test::recording_resource upstream;
+  named_cache memory(&upstream, cache{.item_bytes = kib, .decay_ms = 0});
+  std::vector<void*> items(16 * kib);
+  for (void*& p : items) p = memory.request();
+  EXPECT_GE(upstream.live().bytes, 16 * mib);
+  for (void* const p : items) memory.recycle(p);
+  EXPECT_LE(upstream.live().bytes, mib);
+  memory.tick(1);
+  memory.tick(2);
+  EXPECT_EQ(memory.chunks(), 0U);
+}
+
+TEST(DecayOfItems, EmptiesTheCacheOfAThreadThatIsIdle) {
+  if (mem::inspected()) GTEST_SKIP() << blocks_wait;
+  test::recording_resource upstream;
+  object_pool<std::array<char, 200>> pool(&upstream, {.decay_ms = decay_ms});
+  auto* const used = pool.construct();
+  auto* const not_used = pool.construct();
+  std::uint64_t t = 0;
+  pool.tick(ahead);
+  for (t = 1; t < 10; ++t) {
+    pool.destroy(pool.construct());
+    pool.tick(ahead + t * decay_ms * ms);
+    ASSERT_EQ(pool.chunks(), 1U);
+  }
+  pool.destroy(used);
+  pool.destroy(not_used);
+  // It is seen to be idle, its items come back, and then they are of no use for a decay.
+  for (const std::uint64_t until = 10 * decay_ms + 2 * latest; t < until; ++t) pool.tick(ahead + t * ms + 900 * ms);
+  EXPECT_EQ(pool.chunks(), 0U);
+}
+
+struct rare : pooled<rare, decay_ms> {
+  std::array<char, 100> content;
+};
+
+TEST(DecayOfItems, IsForPooledObjectsToo) {
+  if (mem::inspected()) GTEST_SKIP() << blocks_wait;
+  rare::pool().tick(ahead);
+  std::vector<rare*> all(10'000);
+  for (rare*& one : all) one = new rare;
+  for (rare* const one : all) delete one;
+  const std::size_t chunks = rare::pool().chunks();
+  EXPECT_GT(chunks, 10U);
+  for (std::uint64_t t = 1; t < 4 * latest; ++t) rare::pool().tick(ahead + t * ms);
+  EXPECT_EQ(rare::pool().chunks(), 0U);
+}
+
+TEST(DecayOfAMempool, ReachesItsSmallHeapAndItsCaches) {
+  if (mem::inspected()) GTEST_SKIP() << blocks_wait;
+  test::recording_resource upstream;
+  mempool_resource pool(&upstream, mempool{.heaps = 1, .decay_ms = decay_ms});
+  const std::size_t free = pool.segment().stats().kept;
+  mempool_cache items(&pool, {.item_bytes = 512});
+  pool.tick(ahead);
+  std::vector<void*> taken(500);
+  for (void*& p : taken) p = items.request();
+  for (void* const p : taken) items.recycle(p);
+  pool.deallocate(pool.allocate(100));
+  const std::size_t page = pool.segment().page_bytes();
+  std::size_t gone = 0;
+  for (std::uint64_t t = 1; t < decay_ms; ++t) gone += pool.tick(ahead + t * ms);
+  EXPECT_EQ(gone, 0U);
+  for (std::uint64_t t = decay_ms; t < 3 * latest; ++t) gone += pool.tick(ahead + t * ms);
+  EXPECT_GE(gone, 500 * 512 + page);
+  EXPECT_EQ(items.chunks(), 0U);
+  EXPECT_EQ(pool.stats().kept, 0U);
+  EXPECT_GE(pool.segment().stats().kept + 64 * kib, free) << "but for the cache's books";
+  EXPECT_FALSE(pool.check().found());
+}
+
+TEST(DecayOfAMempool, MayBeTickedWhileCachesComeAndGo) {
+  stack memory{pages{}, mempool{.decay_ms = 0}};
+  auto& pool = memory.top();
+  std::atomic<int> running{3};
+  std::vector<std::thread> threads;
+  for (int n = 0; n < 3; ++n) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 30; ++round) {
+        mempool_cache items(&pool, {.item_bytes = 128});
+        std::vector<void*> taken(200);
+        for (void*& p : taken) p = items.request();
+        void* const small = pool.allocate(40);
+        for (void* const p : taken) pool.deallocate(p);
+        pool.deallocate(small);
+      }
+      running.fetch_sub(1);
+    });
+  }
+  for (std::uint64_t t = 0; running.load() != 0; ++t) {
+    memory.tick(t * ms);
+    std::this_thread::yield();
+  }
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(pool.stats().live, 0U);
+  EXPECT_FALSE(pool.check().found());
+}
+
 TEST(DecayOfSlabs, LeavesWhatWasReserved) {
   test::recording_resource upstream;
   slab_resource memory(&upstream, slabs{.decay_ms = decay_ms});
@@ -247,14 +414,25 @@ TEST(DecayOfAStack, GoesBelowALockUnderIt) {
 }
 
 template <class Options>
+Options for_threads() {
+  if constexpr (std::is_same_v<Options, fragments>) {
+    return {.region_bytes = 256 * kib, .max_regions = 64, .decay_ms = 1};
+  } else if constexpr (std::is_same_v<Options, cache>) {
+    return {.item_bytes = 800, .decay_ms = 1};
+  } else {
+    return {.decay_ms = 1};
+  }
+}
+
+template <class Options>
 class DecayWhileThreadsWork : public testing::Test {};
-using ForThreads = testing::Types<slabs, shared_heap>;
+using ForThreads = testing::Types<slabs, shared_heap, fragments, cache>;
 TYPED_TEST_SUITE(DecayWhileThreadsWork, ForThreads);
 
 TYPED_TEST(DecayWhileThreadsWork, LosesNothing) {
   test::recording_resource upstream;
   {
-    typename TypeParam::template layer_over<test::recording_resource> memory(&upstream, {.decay_ms = 1});
+    typename TypeParam::template layer_over<test::recording_resource> memory(&upstream, for_threads<TypeParam>());
     std::atomic<int> running{3};
     std::vector<std::thread> threads;
     for (int n = 0; n < 3; ++n) {

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims, of every keeper alone while an inspector runs the process: a touch of what is not handed out ends the program; what comes back wrongly is
 // told, each misuse by a sentence of its own, another keeper's block with both names, and changes nothing; blocks that went wait before they are used
-// again, and are counted as kept meanwhile; what goes back upstream may be used there. Where nobody inspects there is nothing to claim.
+// again, and are counted as kept meanwhile; rather than a request fails, none waits; a request that fails leaves nothing
+// known; what goes back upstream may be used there. Where nobody inspects there is nothing to claim.
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <memory_resource>
+#include <new>
 #include <string>
 #include <vector>
 
+#include "tests/os_script/os_script.h"
+#include "tests/support/failing_resource.h"
 #include "tests/support/sanitizer.h"
 
 import strata.mem;
@@ -198,6 +203,55 @@ TYPED_TEST(InspectedBlocks, FiguresAddUpAndWhatWaitsIsKept) {
   EXPECT_EQ(figures().allocations, 2U);
   EXPECT_TRUE(adds_up(figures()));
   EXPECT_FALSE(this->keepers_.one.check().found());
+}
+
+TYPED_TEST(InspectedBlocks, RatherThanARequestFailsNoBlockWaits) {
+  test::failing_resource upstream(std::pmr::new_delete_resource());
+  decltype(this->keepers_.one) keeper(&upstream, this->keepers_.named("one"));
+  void* const p = keeper.allocate(100'000, 8);
+  upstream.from(1);
+  keeper.deallocate(p, 100'000, 8);
+  void* const q = keeper.allocate(100'000, 8);
+  EXPECT_EQ(keeper.stats().live_blocks, 1U);
+  EXPECT_EQ(keeper.stats().failures, 0U);
+  keeper.deallocate(q, 100'000, 8);
+  EXPECT_TRUE(all_told.empty());
+}
+
+TYPED_TEST(InspectedBlocks, ARequestThatFailsLeavesNothingKnown) {
+  test::failing_resource upstream(std::pmr::new_delete_resource());
+  decltype(this->keepers_.one) keeper(&upstream, this->keepers_.named("one"));
+  upstream.from(1);
+  for (int i = 0; i < 3; ++i) EXPECT_THROW((void)keeper.allocate(100'000, 8), std::bad_alloc);
+  EXPECT_EQ(keeper.stats().live, 0U);
+  EXPECT_EQ(keeper.stats().live_blocks, 0U);
+  EXPECT_EQ(keeper.stats().kept, keeper.stats().upstream);
+  EXPECT_EQ(keeper.stats().failures, 3U);
+  upstream.never();
+  keeper.deallocate(keeper.allocate(100'000, 8), 100'000, 8);
+  EXPECT_FALSE(keeper.check().found());
+}
+
+TYPED_TEST(InspectedBlocks, WithoutMemoryForWhatIsToBeKnownARequestFails) {
+  std::vector<void*> blocks(100'000);
+  std::size_t count = 0;
+  std::string why;
+  {
+    test::os_script script;
+    script.fail_always(test::os_call::mmap, ENOMEM);
+    try {
+      for (; count < blocks.size(); ++count) blocks[count] = this->one_.allocate(64, 8);
+    } catch (const std::bad_alloc& wrong) {
+      why = wrong.what();
+    }
+  }
+  EXPECT_NE(why.find("no memory for what is to be known of the block"), std::string::npos) << why;
+  EXPECT_EQ(this->keepers_.one.stats().live_blocks, count);
+  EXPECT_EQ(this->keepers_.one.stats().failures, 1U);
+  blocks[count++] = this->one_.allocate(64, 8);
+  while (count != 0) this->one_.deallocate(blocks[--count], 64, 8);
+  EXPECT_EQ(this->keepers_.one.stats().live, 0U);
+  EXPECT_TRUE(all_told.empty());
 }
 
 TYPED_TEST(InspectedBlocks, WhatGoesBackUpstreamMayBeUsedThere) {

@@ -2,7 +2,7 @@
 // Claims: single objects of a pooled class come from its pool, whichever form of new makes them; derived classes of
 // another size and arrays do not; over-aligned classes are aligned; a constructor that throws gives the room back;
 // objects may be made and deleted by static objects that end before or after the pool was first used; each class has
-// a pool of its own.
+// a pool of its own, named after it.
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -46,6 +46,11 @@ struct bomb : pooled<bomb> {
 template <class T>
 std::size_t pooled_objects() {
   return T::pool().stats().live_blocks;
+}
+
+TEST(Pooled, NamesEachPoolAfterItsClass) {
+  EXPECT_STREQ(node::pool().name(), "pooled<strata::pmr::(anonymous namespace)::node>");
+  EXPECT_STREQ(line::pool().name(), "pooled<strata::pmr::(anonymous namespace)::line>");
 }
 
 TEST(Pooled, TakesObjectsFromThePool) {
@@ -191,7 +196,7 @@ TEST(PooledDeathTest, DeletingTwicePrintsASentenceAndAborts) {
   void* const p = bomb::operator new(sizeof(bomb));
   bomb::operator delete(p, sizeof(bomb));
   EXPECT_DEATH(bomb::operator delete(p, sizeof(bomb)),
-               "strata: pooled: (the slot is free already|a block comes back that was deallocated before)");
+               "strata: pooled<.*bomb>: (the slot is free already|a block comes back that was deallocated before)");
 }
 
 }  // namespace
