@@ -18,11 +18,20 @@ namespace {
 
 constinit std::atomic<std::size_t> claimed{0};
 
+platform::guard_support support_for(guard_ground ground) noexcept {
+  if (ground == guard_ground::own) {
+    const platform::guard_support support = platform::guards_supported();
+    return support == platform::guard_support::objects_as_well ? support : platform::guard_support::none;
+  }
+  // LeakSanitizer reads whatever a mapping says may be read, marked pages too, and would die of it.
+  return has_address_sanitizer ? platform::guard_support::none : platform::guards_supported();
+}
+
 }  // namespace
 
-page_guards::page_guards(std::size_t mapping_budget) noexcept
-    // LeakSanitizer reads whatever a mapping says may be read, marked pages too, and would die of it.
-    : support_(has_address_sanitizer ? platform::guard_support::none : platform::guards_supported()),
+page_guards::page_guards(std::size_t mapping_budget, guard_ground ground) noexcept
+    : ground_(ground),
+      support_(support_for(ground)),
       budget_(mapping_budget != 0 ? mapping_budget : platform::mapping_limit() / 4) {}
 
 std::size_t page_guards::mappings_claimed() noexcept { return claimed.load(std::memory_order_relaxed); }
@@ -47,7 +56,8 @@ page_guards::outcome page_guards::set(void* base, std::size_t bytes) noexcept {
     if (!refused.failed()) return {means::marks, {}};
     // Where the kernel guards any memory, only a lock makes it say EINVAL. Where it guards private memory alone, this may
     // be a shared segment.
-    if (refused.code != EINVAL || support_ == platform::guard_support::objects_as_well) return {means::none, refused};
+    const bool locked = refused.code == EINVAL && support_ == platform::guard_support::objects_as_well;
+    if (ground_ == guard_ground::lent && (refused.code != EINVAL || locked)) return {means::none, refused};
   }
   if (!claim()) return {};
   const os_error refused = platform::protect(base, bytes, platform::access::none);
@@ -56,12 +66,16 @@ page_guards::outcome page_guards::set(void* base, std::size_t bytes) noexcept {
   return {means::none, refused};
 }
 
+void page_guards::forget(std::size_t protected_ranges) noexcept {
+  claimed.fetch_sub(protected_ranges * mappings_each, std::memory_order_relaxed);
+}
+
 os_error page_guards::lift(void* base, std::size_t bytes, bool marks, std::size_t protected_ranges) noexcept {
   // Protection first: it is the one that may be refused for want of mappings, and then all of it stands.
   if (protected_ranges != 0) {
     const os_error refused = platform::protect(base, bytes, platform::access::read_write);
     if (refused.failed()) return refused;
-    claimed.fetch_sub(protected_ranges * mappings_each, std::memory_order_relaxed);
+    forget(protected_ranges);
   }
   return marks ? platform::unguard(base, bytes) : os_error{};
 }

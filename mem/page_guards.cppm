@@ -19,14 +19,26 @@ import strata.platform;
 /// Locked memory cannot be guarded by marks, and is not by protection either: whoever locks pages wants them there.
 /// Protection of a shared segment that is locked by its nature (ISM) changes nothing on Solaris, and nobody says so.
 ///
+/// Where it was the guarding mechanism that made the memory, it is protected all the same: what locks it is a lock on the
+/// whole process.
+///
 /// Any thread, for ranges of its own; nothing throws or locks. A child of fork() has the same pages guarded.
 export namespace strata::mem {
 
+/// Whose pages they are.
+enum class guard_ground : bool {
+  lent,  ///< private memory that comes from elsewhere, or a segment: a lock on it is meant, and LeakSanitizer may read it
+  own,  ///< shared memory without a name, made to be guarded: none of that
+};
+
 class page_guards {
  public:
+  /// Mappings that one protected range may cost, in the middle of a mapping: itself, and what is behind it.
+  static constexpr std::size_t mappings_each = 2;
+
   /// Looks what the kernel can do. At most so many mappings are in use for guards, in the whole process; 0: a quarter of
   /// what it may have.
-  explicit page_guards(std::size_t mapping_budget) noexcept;
+  explicit page_guards(std::size_t mapping_budget, guard_ground ground = guard_ground::lent) noexcept;
 
   /// What one range was guarded by; how to lift it again.
   enum class means : unsigned char {
@@ -47,7 +59,10 @@ class page_guards {
   /// still.
   [[nodiscard]] os_error lift(void* base, std::size_t bytes, bool marks, std::size_t protected_ranges) noexcept;
 
-  /// Whether every guard costs mappings: the kernel has no marks, or AddressSanitizer could not stand them.
+  /// Something else was mapped over so many protected ranges.
+  static void forget(std::size_t protected_ranges) noexcept;
+
+  /// Whether every guard costs mappings: the kernel has no marks for such memory, or AddressSanitizer could not stand them.
   [[nodiscard]] inline bool costs_mappings() const noexcept { return support_ == platform::guard_support::none; }
 
   /// Whether set() of so many ranges would find mappings left.
@@ -60,11 +75,9 @@ class page_guards {
   [[nodiscard]] static std::size_t mappings_claimed() noexcept;
 
  private:
-  /// One range in the middle of a mapping: itself, and what is behind it.
-  static constexpr std::size_t mappings_each = 2;
-
   [[nodiscard]] bool claim() noexcept;
 
+  const guard_ground ground_;
   const platform::guard_support support_;
   const std::size_t budget_;
 };

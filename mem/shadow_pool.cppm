@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -10,11 +9,21 @@ module;
 export module strata.mem:shadow_pool;
 
 import :bytes;
+import :decay;
 import :mutex;
+import :page_guards;
 import :page_run;
+import :shadow_addresses;
+import :shadow_batch;
+import :shadow_exits;
+import :shadow_mappings;
+import :shadow_mirrors;
+import :shadow_object;
 import :shadow_slab;
+import :shadow_slabs;
 import :shadow_space;
 import :size_class;
+import :threads;
 
 import strata.platform;
 
@@ -34,6 +43,9 @@ import strata.platform;
 /// mirror in which that block was handed out; that page is not handed out again; and when its address is, another mapping
 /// has replaced the mirror, guards, aliases and all.
 ///
+/// What is kept and of no use, slabs without blocks and zones without mappings, goes back with trim(); with a decay, what
+/// was of no use for so long goes at tick(), and when a mirror is made or the last block leaves a slab.
+///
 /// Threads    any; one lock, not held while a single guard is set
 /// Fork       the child has a copy of everything at the same addresses, made before the fork by the thread that forks; or,
 ///            as the plan says or where there is no memory for it, nothing: its blocks fault, and it serves none
@@ -41,26 +53,16 @@ import strata.platform;
 export namespace strata::mem {
 
 struct shadow_plan {
-  const char* name = "shadow";                     ///< outlives the pool
-  std::size_t max_mappings = 0;                    ///< 0: a quarter of what the OS allows a process
-  std::size_t max_address_bytes = 0;               ///< 0: 64 GiB
-  std::size_t max_memory_bytes = 0;                ///< 0: as much as there is
-  std::size_t batch_blocks = 1;                    ///< deallocations of which guards are set together; 1: at once
+  const char* name = "shadow";        ///< outlives the pool
+  std::size_t max_mappings = 0;       ///< 0: a quarter of what the OS allows a process; half of it for guards
+  std::size_t max_address_bytes = 0;  ///< 0: 64 GiB
+  std::size_t max_memory_bytes = 0;   ///< 0: as much as there is
+  std::size_t batch_blocks = 1;       ///< deallocations of which guards are set together; 1: at once
   std::size_t batch_bytes = std::size_t{1} << 20;  ///< most that waits for its guards
   std::uint64_t batch_nanoseconds = 100'000'000;   ///< oldest that waits, looked at with each call
   shadow_hold hold{};
+  decay_period decay{no_decay};
   bool copy_at_fork = true;
-};
-
-enum class shadow_refusal : std::uint8_t {
-  none,
-  too_large,  ///< or aligned to more than a zone
-  mappings,
-  addresses,
-  memory,
-  machine,  ///< there is not so much memory for this process
-  os,
-  forked,  ///< this is a child that has no copy
 };
 
 /// What a pointer that comes back is.
@@ -83,7 +85,7 @@ struct shadow_figures {
   std::size_t waiting_bytes = 0;
   std::size_t guarded = 0;  ///< blocks that were given a guard so far
   std::size_t exposed = 0;  ///< blocks that were deallocated and could be given none
-  std::size_t calls = 0;    ///< system calls that set guards
+  std::size_t calls = 0;    ///< system calls that made blocks fault
 };
 
 class shadow_pool {
@@ -126,12 +128,14 @@ class shadow_pool {
 
   /// Sets the guards that wait. Returns how many blocks there were.
   std::size_t flush() noexcept;
-  /// Gives back the memory of slabs without blocks, guards first. Returns bytes.
+  /// Gives back the memory of slabs without blocks, guards first, and zones without mappings. Returns bytes of memory.
   std::size_t trim() noexcept;
+  /// Sets guards that wait too long, at `now`, and gives back what was of no use for the decay. Returns bytes of memory.
+  std::size_t tick(std::uint64_t now) noexcept;
 
   [[nodiscard]] shadow_figures figures() const noexcept;
   /// True when guards cost mappings, since the OS knows no others.
-  [[nodiscard]] bool protects() const noexcept { return support_ != platform::guard_support::objects_as_well; }
+  [[nodiscard]] bool protects() const noexcept { return guards_.costs_mappings(); }
   /// True in a child that was given no copy.
   [[nodiscard]] bool is_forked_off() const noexcept { return forked_.load(std::memory_order_relaxed); }
   /// Why the lock or the pool is not known to fork(), if it is not.
@@ -142,91 +146,48 @@ class shadow_pool {
 
  private:
   static constexpr std::size_t largest_slot = std::size_t{32} << 10;  ///< bytes; what is larger has pages of its own
-  static constexpr std::uint32_t nothing = UINT32_MAX;
 
-  /// What makes the pages of a block fault.
-  enum class barrier : std::uint8_t { none, guard, protection, mapping };
+  [[nodiscard]] os_error make() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
 
-  struct class_state {
-    shadow_slab* with_room = nullptr;  ///< list
-    std::uint32_t pages = 0;           ///< of all slabs
-  };
-
+  // Taking.
+  [[nodiscard]] bool may_serve(std::size_t bytes, std::size_t alignment, served& refused) const noexcept
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  [[nodiscard]] std::size_t class_for(std::size_t bytes, std::size_t alignment) const noexcept;
+  [[nodiscard]] served allocate_slot(std::size_t c, const shadow_note& note) noexcept
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  [[nodiscard]] served allocate_large(const shadow_note& note) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  [[nodiscard]] bool may_take(std::size_t bytes, served& answer) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void make_room_for_mapping() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  [[nodiscard]] shadow_mappings::made make_mirror(shadow_slab* slab, std::uint32_t page, std::uint32_t pages) noexcept
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  [[nodiscard]] served make_ready(shadow_slab* slab) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   struct room {
     shadow_slab* slab = nullptr;  ///< null: refused
     served refused;
     bool may_open = false;
   };
-
-  [[nodiscard]] served allocate_slot(std::size_t c, std::size_t bytes, std::size_t alignment,
-                                     std::uint32_t made) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] served allocate_large(std::size_t bytes, std::size_t alignment, std::uint32_t made) noexcept
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] std::size_t class_for(std::size_t bytes, std::size_t alignment) const noexcept;
-
-  [[nodiscard]] served make_slab(std::size_t c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] served make_mirror(shadow_slab* slab, std::uint32_t page, std::uint32_t pages) noexcept
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] served make_ready(shadow_slab* slab) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] room find_room(std::size_t c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] bool list_any(std::size_t c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  void note_block(std::size_t page, const shadow_note& note) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] served map_strips(std::size_t pages, std::size_t aligned_strips, std::uint64_t offset) noexcept
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] served take_strips(std::uint32_t count, std::size_t aligned) noexcept
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] bool find_in_zone(std::uint32_t zone, std::uint32_t from, std::uint32_t count, std::size_t aligned,
-                                  std::uint32_t& first) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] bool find_strips(std::uint32_t count, std::size_t aligned, std::uint32_t& first) noexcept
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  void free_strips(std::uint32_t first, std::uint32_t count) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] served claim_zones(std::uint32_t count) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] bool may_take(std::size_t bytes, served& answer) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] std::size_t mappings() const noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] bool may_map() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
 
+  // Leaving.
   [[nodiscard]] taken look_at(const void* p, std::size_t bytes, std::size_t alignment) const noexcept
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] std::size_t last_page_of(std::size_t page, const shadow_note& note) const noexcept;
-  [[nodiscard]] std::uint32_t mapping_of(std::size_t page) const noexcept;
-  [[nodiscard]] barrier guard_pages(std::size_t first, std::size_t last) noexcept;
-  void leave(std::size_t page, barrier how) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void leave_large(std::size_t page) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  void flush_if_old() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   std::size_t flush_locked() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  void close(std::uint32_t strip) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] static bool may_go(const shadow_strip& mirror) noexcept;
-  void retire_if_spent(std::uint32_t strip) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  void retire_if_idle(std::uint32_t strip) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  void retire(std::uint32_t strip) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  void put_to_rest(std::uint32_t strip) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  std::size_t flush_whole(std::size_t first, std::size_t count) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  void end_quarantine() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] static bool goes_whole(const shadow_strip& mirror) noexcept;
-  void close_mirrors(shadow_slab* slab, bool idle) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  void list(shadow_slab* slab) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  void unlist(shadow_slab* slab) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
 
-  template <class Visitor>
-  void visit_mappings(Visitor&& visitor) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-
-  [[nodiscard]] os_error make() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] platform::shared_object make_object() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // Giving back.
+  [[nodiscard]] bool give_back(shadow_slab* slab) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void let_go(std::uint64_t now) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void let_go_if_due() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
 
   // Round a fork. The lock is held by the thread that forks.
   void copy_for_child() noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS;
   void drop_copy() noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS;
   void become_child() noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS;
-  [[nodiscard]] bool copy_object(int to) noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS;
-  [[nodiscard]] bool map_copy() noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS;
-  void guard_again(std::uint32_t strip) noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS;
-  void seal_off_all() noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  [[nodiscard]] bool copy_all() noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS;
 
   const shadow_plan plan_;
   shadow_space& space_;
-  const platform::guard_support support_;
-  std::size_t max_mappings_ = 0;
-  std::size_t max_addresses_ = 0;
+  page_guards guards_;
 
   mutable mutex lock_{"of a shadow"};
   platform::fork_hook hook_;
@@ -234,30 +195,21 @@ class shadow_pool {
   std::atomic<bool> forked_{false};
 
   os_error unopened_ ABSL_GUARDED_BY(lock_){};  ///< why there is no object
-  int object_ ABSL_GUARDED_BY(lock_) = -1;
-  int copy_ ABSL_GUARDED_BY(lock_) = -1;                  ///< between the calls round a fork
-  std::uint64_t object_end_ ABSL_GUARDED_BY(lock_) = 0;   ///< bytes of the object given away so far
-  std::uint64_t object_size_ ABSL_GUARDED_BY(lock_) = 0;  ///< bytes
-  std::array<class_state, size_class::count> classes_ ABSL_GUARDED_BY(lock_){};
-  shadow_slab* all_ ABSL_GUARDED_BY(lock_) = nullptr;  ///< every slab, by its `elder`
+  shadow_object object_ ABSL_GUARDED_BY(lock_);
+  shadow_object copy_ ABSL_GUARDED_BY(lock_);  ///< between the calls round a fork
+  shadow_addresses addresses_ ABSL_GUARDED_BY(lock_);
+  shadow_mappings mappings_ ABSL_GUARDED_BY(lock_);
+  shadow_mirrors mirrors_ ABSL_GUARDED_BY(lock_);
+  shadow_slabs slabs_ ABSL_GUARDED_BY(lock_);
+  shadow_exits exits_ ABSL_GUARDED_BY(lock_);
+  shadow_batch batch_ ABSL_GUARDED_BY(lock_);
 
-  std::uint32_t zones_ ABSL_GUARDED_BY(lock_) = no_zone;  ///< list, the latest first
-  std::uint32_t zone_count_ ABSL_GUARDED_BY(lock_) = 0;
-  std::uint32_t cursor_zone_ ABSL_GUARDED_BY(lock_) = no_zone;
-  std::uint32_t cursor_strip_ ABSL_GUARDED_BY(lock_) = 0;
-
-  std::uint32_t oldest_ ABSL_GUARDED_BY(lock_) = nothing;  ///< quarantine of mappings, oldest first
-  std::uint32_t newest_ ABSL_GUARDED_BY(lock_) = nothing;
-
-  page_run batch_memory_ ABSL_GUARDED_BY(lock_);
-  std::uint32_t* batch_ ABSL_GUARDED_BY(lock_) = nullptr;  ///< pages where blocks begin
-  std::uint64_t batch_since_ ABSL_GUARDED_BY(lock_) = 0;
-  std::uint32_t calls_since_look_ ABSL_GUARDED_BY(lock_) = 0;
-
+  decay_timer<threads::one> timer_ ABSL_GUARDED_BY(lock_);
+  bool slow_way_ ABSL_GUARDED_BY(lock_) = false;          ///< of this call: it has mapped something
   std::size_t headroom_seen_ ABSL_GUARDED_BY(lock_) = 0;  ///< bytes that may be taken before the next look
-  shadow_figures figures_ ABSL_GUARDED_BY(lock_);
-  std::atomic<std::size_t> guard_calls_{0};
-  std::atomic<std::size_t> split_{0};  ///< pages protected instead of guarded, in mappings that are left
+  std::size_t memory_ ABSL_GUARDED_BY(lock_) = 0;         ///< bytes that slabs and large blocks have
+  std::size_t large_ ABSL_GUARDED_BY(lock_) = 0;          ///< of these, in large blocks
+  std::size_t large_guarded_ ABSL_GUARDED_BY(lock_) = 0;  ///< large blocks that left so far
 };
 
 }  // namespace strata::mem

@@ -8,6 +8,7 @@ module;
 export module strata.mem:shadow_slab;
 
 import :bytes;
+import :decay;
 import :page_run;
 
 /// Slots of one size on pages that are mapped many times, and through which mapping each is handed out.
@@ -151,6 +152,9 @@ class shadow_slab {
   shadow_slab* elder = nullptr;  ///< in the list of all
   std::uint32_t size_class = 0;
   bool listed = false;
+  bool reserved = false;  ///< made ready for blocks of which none came yet
+  bool used = true;       ///< a slot was taken, since the last look
+  idleness idle;          ///< while no slot is taken
 
  private:
   shadow_slab() = default;

@@ -97,6 +97,15 @@ shadow_space::found shadow_space::block_at(const void* p) const noexcept {
   return {};
 }
 
+void shadow_space::write_block(std::size_t page, const shadow_note& note) noexcept {
+  record(page).write(note);
+  const std::size_t last = last_page_of(page, note);
+  const std::size_t step = last - page < strip_pages ? 1 : strip_pages;
+  for (std::size_t p = page + step; p <= last; p += step) {
+    record(p).write({.state = shadow_state::inside, .bytes = p - page});
+  }
+}
+
 // Records are made accessible once, and stay: whoever reads them in a signal handler cannot find them gone.
 bool shadow_space::make_records(std::uint32_t number) noexcept {
   if (number < seen_) return !platform::give_back(records_of(number), stride_).failed();
@@ -137,6 +146,8 @@ std::uint32_t shadow_space::claim(std::uint32_t count, const void* holder, const
     taken.free = {};
     taken.free_strips = 0;
     taken.next = no_zone;
+    taken.idle = {};
+    taken.used = true;
     taken.held = kClaimed;
     taken.holder.store(holder, std::memory_order_release);
   }
@@ -169,6 +180,15 @@ void shadow_space::release(std::uint32_t first, std::uint32_t count, const shado
     }
   }
   claimed_ -= count;
+}
+
+void shadow_space::release_blank(std::uint32_t zone) noexcept {
+  const lock guard(lock_);
+  zones_[zone].holder.store(nullptr, std::memory_order_release);
+  zones_[zone].held = kFree;
+  --claimed_;
+  // Refused, they stay resident; they are blank all the same.
+  static_cast<void>(platform::give_back(records_of(zone), stride_));
 }
 
 std::size_t shadow_space::claimed_bytes() const noexcept {

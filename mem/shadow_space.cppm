@@ -10,6 +10,7 @@ module;
 export module strata.mem:shadow_space;
 
 import :bytes;
+import :decay;
 import :lock_watch;
 import :mutex;
 import :page_run;
@@ -101,7 +102,7 @@ struct shadow_strip {
   std::uint32_t spent;    ///< pages of it that are used or left out
   std::uint32_t live;     ///< blocks, those leaving included
   std::uint32_t leaving;  ///< of these
-  std::uint32_t split;    ///< pages of it that had to be protected instead of guarded
+  std::uint32_t split;    ///< ranges of it that had to be protected instead of marked
   std::uint32_t next;     ///< in the quarantine of the pool
   bool mapped;
   bool closed;  ///< nothing more is handed out through it
@@ -131,6 +132,8 @@ struct shadow_zone {
   std::array<std::uint64_t, strips / 64> free;  ///< bits of strips that hold no mapping and may be used
   std::uint32_t free_strips;
   std::uint32_t next;  ///< zone of the same pool, or of the quarantine; no_zone ends
+  idleness idle;       ///< while all strips are free
+  bool used;           ///< a strip was taken, since the last look
 
   std::uint8_t held;       ///< 0: free, 1: a pool's, 2: in quarantine, 3: dead for ever; the space's, as is all below
   std::uint64_t released;  ///< when the pool ended, nanoseconds
@@ -184,6 +187,22 @@ class shadow_space {
   }
   [[nodiscard]] inline shadow_zone& zone(std::uint32_t number) const noexcept { return zones_[number]; }
 
+  /// The strip of a page, the strip where the mapping begins that the page is of, and the first page of a strip.
+  [[nodiscard]] static inline constexpr std::uint32_t strip_of(std::size_t page) noexcept {
+    return static_cast<std::uint32_t>(page / strip_pages);
+  }
+  [[nodiscard]] inline std::uint32_t mapping_of(std::size_t page) const noexcept { return strip(strip_of(page)).first; }
+  [[nodiscard]] static inline constexpr std::size_t first_page_of(std::uint32_t strip) noexcept {
+    return std::size_t{strip} * strip_pages;
+  }
+
+  /// The last page of a block that begins on a page.
+  [[nodiscard]] inline std::size_t last_page_of(std::size_t page, const shadow_note& note) const noexcept {
+    return page + ((note.offset + (note.bytes == 0 ? 1 : note.bytes) - 1) >> page_log2_);
+  }
+  /// Writes the records of a new block: of its first page all there is to know, of the others how far that is.
+  void write_block(std::size_t page, const shadow_note& note) noexcept;
+
   /// The zone of a page if a pool has or had it; null also for addresses outside. May be called in a signal handler.
   [[nodiscard]] const shadow_zone* known_zone(const void* p) const noexcept;
 
@@ -203,6 +222,10 @@ class shadow_space {
 
   /// Gives zones back. Pre: claimed; inaccessible again.
   void release(std::uint32_t first, std::uint32_t count, const shadow_hold& hold) noexcept;
+
+  /// Gives one zone back of which nothing is known: it is as if no pool ever had it, and its records cost nothing. Pre:
+  /// claimed; inaccessible again, its records blank.
+  void release_blank(std::uint32_t zone) noexcept;
 
   /// Bytes of address space that are some pool's, and that are dead but not free yet.
   [[nodiscard]] std::size_t claimed_bytes() const noexcept;

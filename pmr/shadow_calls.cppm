@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 export module strata.pmr:shadow_calls;
@@ -45,6 +46,7 @@ class shadow_calls {
 
   std::size_t flush() noexcept { return pool_.flush(); }
   std::size_t trim() noexcept { return pool_.trim(); }
+  std::size_t tick(std::uint64_t now) noexcept { return pool_.tick(now); }
 
   [[nodiscard]] const char* check() const noexcept { return pool_.check(); }
   [[nodiscard]] statistics stats() const noexcept;

@@ -51,6 +51,7 @@ mem::shadow_plan plan_of(const shadow& options) noexcept {
           .batch_bytes = options.batch_bytes,
           .batch_nanoseconds = options.batch_ms * kNanoseconds,
           .hold = hold,
+          .decay = mem::decay_period(options.decay_ms),
           .copy_at_fork = options.copy_at_fork};
 }
 

@@ -49,6 +49,8 @@ struct shadow {
   std::size_t max_mappings = 0;                           ///< 0: a quarter of what a process may have
   std::size_t max_address_bytes = std::size_t{64} << 30;  ///< of address space
   std::size_t max_bytes = 0;                              ///< of memory; 0: as much as there is
+  std::size_t decay_ms = mem::no_decay;  ///< after which memory and zones that nothing uses go back; 0: at
+                                         ///< once. Where no thread calls any more, only tick() sees it
   shadow_shortage when_short = shadow_shortage::unguarded;
   std::size_t stack_depth = 8;  ///< frames kept of who allocated and who deallocated, up to 32; 0: only the thread
   bool copy_at_fork = true;     ///< a child gets a copy; else its blocks fault there

@@ -3,6 +3,7 @@ module;
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory_resource>
 #include <span>
 #include <type_traits>
@@ -49,6 +50,10 @@ import strata.mem;
 /// Signals        not for signal handlers; report_faults() prints in one
 /// Composes       above keepers, outermost but for what counts or watches. Not over memory that is locked: its blocks
 ///                would not be, and what is locked cannot be guarded. Not under another keeper, which would hide its blocks
+///
+/// Decay: with `decay_ms` slabs of which no slot was taken for so long go back to the OS, and so do zones of addresses of
+/// which none is mapped or in quarantine (:decay in mem/README.md says how that is found): at tick(), when a mirror is made,
+/// and when the last block of a slab leaves.
 ///
 /// An inspector (AddressSanitizer, memcheck) sees to the rest: of a block's pages all but the block is hidden.
 ///
@@ -101,8 +106,16 @@ class shadow_resource final : public direct_layer<shadow_resource<Upstream>> {
   /// Makes what waits in a batch fault now. Returns how many blocks that were.
   std::size_t flush() noexcept { return calls_.flush(); }
 
-  /// The same, then gives back the memory that no block uses. Returns the bytes.
+  /// The same, then gives back the memory of slabs without blocks, and what is known of addresses that no block has and none
+  /// had that is still in quarantine. Returns the bytes of memory.
   std::size_t trim() noexcept { return calls_.trim(); }
+
+  /// Makes fault what has waited in a batch for `batch_ms`; with `decay_ms` gives back what nothing used so long, but slabs
+  /// that were reserved. Returns the bytes of memory. O(slabs + zones), and system calls for what goes. `now` is what
+  /// tick() reads, the monotonic clock in nanoseconds; a test may run ahead of it: until it has caught up, nothing is
+  /// looked at without a tick.
+  std::size_t tick(std::uint64_t now) noexcept { return calls_.tick(now); }
+  std::size_t tick() noexcept { return tick(mem::monotonic_ns()); }
 
   /// Mappings, addresses, guards and what waits for them.
   [[nodiscard]] mem::shadow_figures figures() const noexcept { return calls_.figures(); }

@@ -6,7 +6,10 @@
 // used up the pool says which and the process can still map; W4-05 deallocating does not fail when the OS refuses
 // guards; W4-06 an end takes few calls and gives the addresses to the next pool; W4-07 when addresses serve again is as
 // the plan says; W4-08 a child has a copy, or nothing; without guards in the kernel everything holds by protection;
-// what is reserved is allocated without a system call; physical memory is that of the slots.
+// what is reserved is allocated without a system call; physical memory is that of the slots; a life at once takes one call
+// and a share of a mirror's. Slabs without blocks go after the decay and not before, or at once, and what was reserved
+// stays; a tick sets guards that wait too long; what the OS refuses to take goes later; trim() gives back zones that hold
+// nothing, and a pointer into one is of no block.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -15,14 +18,18 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
+#include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "tests/mem/faults.h"
@@ -353,6 +360,194 @@ TEST(ShadowPoolMemory, IsThatOfTheSlots) {  // W4-02
     const shadow_figures now = pool.figures();
     EXPECT_LE(static_cast<double>(now.memory), static_cast<double>(now.held) * 1.05 + (64 << 10)) << bytes;
   }
+}
+
+TEST(ShadowPoolCalls, AreOneForALifeAndAShareOfAMirror) {  // D4-02
+  shadow_pool pool({.decay = decay_period(60'000)});
+  ASSERT_FALSE(pool.open().failed());
+  if (pool.protects()) GTEST_SKIP() << "this kernel knows no guards for objects";
+  constexpr unsigned lives = 10'000;
+  os_script script;
+  for (unsigned i = 0; i < lives; ++i) {
+    std::byte* const p = take(pool, 64);
+    ASSERT_EQ(give(pool, p, 64), shadow_answer::freed);
+  }
+  // 16 pages are open: of each mirror the mapping, its entries, and its end.
+  EXPECT_LE(script.calls(os_call::madvise), lives + lives / 16 + 16);
+  EXPECT_LE(script.calls(os_call::mmap), 2 * (lives / 16) + 16);
+  EXPECT_LE(script.calls(os_call::mprotect), 8U) << "records of a zone each";
+  EXPECT_EQ(pool.figures().calls, lives);
+}
+
+// --- giving back -----------------------------------------------------------------------------------------------------
+
+constexpr std::uint64_t ms = 1'000'000;
+constexpr std::uint64_t ahead = std::uint64_t{1} << 60;  // of the real clock, which is then left alone
+constexpr shadow_hold soon{.reuse = shadow_reuse::quarantine, .bytes = std::size_t{1} << 20};
+
+// Some slabs' worth of blocks, and none.
+void use(shadow_pool& pool, std::size_t count = 2000) {
+  std::vector<std::byte*> blocks(count);
+  for (std::byte*& p : blocks) p = take(pool, 700);
+  for (std::byte* const p : blocks) EXPECT_EQ(give(pool, p, 700), shadow_answer::freed);
+}
+
+TEST(ShadowPoolDecay, GivesBackAfterItsTimeAndNotBefore) {
+  shadow_pool pool({.hold = soon, .decay = decay_period(100)});
+  ASSERT_FALSE(pool.open().failed());
+  pool.tick(ahead);
+  use(pool);
+  const shadow_figures before = pool.figures();
+  EXPECT_GT(before.memory, std::size_t{1} << 20);
+  for (std::uint64_t t = 1; t <= 100; ++t) {
+    ASSERT_EQ(pool.tick(ahead + t * ms), 0U) << t;
+    ASSERT_EQ(pool.figures().memory, before.memory) << t;
+  }
+  std::size_t freed = 0;
+  for (std::uint64_t t = 101; t <= 127; ++t) freed += pool.tick(ahead + t * ms);
+  EXPECT_EQ(freed, before.memory);
+  EXPECT_EQ(pool.figures().memory, 0U);
+  EXPECT_LE(pool.figures().mappings, before.mappings);
+  EXPECT_EQ(pool.check(), nullptr);
+  for (std::uint64_t t = 128; t <= 260; ++t) EXPECT_EQ(pool.tick(ahead + t * ms), 0U);
+  EXPECT_LE(pool.figures().addresses, shadow_space::of_process().zone_bytes()) << "zones that are free, too";
+  use(pool);
+  EXPECT_EQ(pool.check(), nullptr);
+}
+
+TEST(ShadowPoolDecay, LeavesWhatIsOfUseAndWhatIsReserved) {
+  shadow_pool pool({.decay = decay_period(100)});
+  ASSERT_FALSE(pool.open().failed());
+  pool.tick(ahead);
+  ASSERT_EQ(pool.reserve(10'000, 16, 100).why, shadow_refusal::none);
+  use(pool);
+  for (std::uint64_t t = 0; t < 20; ++t) {
+    use(pool);
+    EXPECT_EQ(pool.tick(ahead + t * 90 * ms), 0U) << t;
+  }
+  const std::size_t all = pool.figures().memory;
+  std::size_t freed = 0;
+  for (std::uint64_t t = 0; t < 20; ++t) freed += pool.tick(ahead + (2000 + t * 90) * ms);
+  EXPECT_EQ(pool.figures().memory, all - freed);
+  EXPECT_GE(pool.figures().memory, 100U * 10'000);
+  EXPECT_LT(pool.figures().memory, 200U * 10'000) << "and no more";
+  EXPECT_EQ(pool.trim(), all - freed) << "until trim()";
+}
+
+TEST(ShadowPoolDecay, OfZeroIsAtOnce) {
+  shadow_pool pool({.decay = decay_period(0)});
+  ASSERT_FALSE(pool.open().failed());
+  use(pool);
+  EXPECT_EQ(pool.figures().memory, 0U);
+  EXPECT_EQ(pool.check(), nullptr);
+  std::byte* const p = take(pool, 700);
+  fill(p, 700);
+  use(pool);
+  EXPECT_TRUE(is_filled(p, 700));
+  EXPECT_GT(pool.figures().memory, 0U) << "its slab stays";
+  EXPECT_EQ(give(pool, p, 700), shadow_answer::freed);
+  EXPECT_EQ(pool.figures().memory, 0U);
+  EXPECT_EQ(pool.check(), nullptr);
+}
+
+TEST(ShadowPoolDecay, LooksByItselfWhereBlocksComeAndGo) {
+  shadow_pool pool({.decay = decay_period(1)});
+  ASSERT_FALSE(pool.open().failed());
+  use(pool);
+  const std::size_t kept = pool.figures().memory;
+  const std::uint64_t end = monotonic_ns() + 600'000 * ms;
+  while (pool.figures().memory >= kept && monotonic_ns() < end) {  // another class: its blocks come and go
+    EXPECT_EQ(give(pool, take(pool, 16), 16), shadow_answer::freed);
+  }
+  EXPECT_LT(pool.figures().memory, kept);
+}
+
+TEST(ShadowPoolDecay, TriesAgainWhatTheOsDidNotTake) {
+  shadow_pool pool({.decay = decay_period(100)});
+  ASSERT_FALSE(pool.open().failed());
+  pool.tick(ahead);
+  use(pool);
+  const std::size_t all = pool.figures().memory;
+  pool.tick(ahead + ms);
+  {
+    os_script script;
+    script.fail_always(os_call::fallocate, ENOSYS);
+    EXPECT_EQ(pool.tick(ahead + 200 * ms), 0U);
+    EXPECT_EQ(pool.figures().memory, all);
+    EXPECT_EQ(pool.check(), nullptr);
+  }
+  EXPECT_EQ(pool.tick(ahead + 201 * ms), all);
+}
+
+TEST(ShadowPoolDecay, IsNoneUnlessAskedButATickSetsGuardsThatWait) {
+  const fault_catcher catcher;
+  shadow_pool pool({.batch_blocks = 64, .batch_nanoseconds = 1000 * ms});
+  ASSERT_FALSE(pool.open().failed());
+  use(pool, 64);
+  std::byte* const p = take(pool, 700);
+  ASSERT_EQ(give(pool, p, 700), shadow_answer::freed);
+  EXPECT_EQ(pool.tick(0), 0U);
+  EXPECT_EQ(pool.figures().waiting, 1U);
+  const std::size_t all = pool.figures().memory;
+  EXPECT_EQ(pool.tick(ahead), 0U);
+  EXPECT_EQ(pool.tick(2 * ahead), 0U);
+  EXPECT_EQ(pool.figures().waiting, 0U);
+  EXPECT_TRUE(fault_catcher::faults(p));
+  EXPECT_EQ(pool.figures().memory, all);
+}
+
+TEST(ShadowPoolDecay, MayComeWhileThreadsWork) {
+  shadow_pool pool({.batch_blocks = 16, .hold = soon, .decay = decay_period(0)});
+  ASSERT_FALSE(pool.open().failed());
+  std::atomic<int> running{3};
+  std::vector<std::thread> crew;
+  for (int t = 0; t < 3; ++t) {
+    crew.emplace_back([&pool, &running, t] {
+      for (int round = 0; round < 30; ++round) {
+        std::array<std::byte*, 100> blocks{};
+        const std::size_t bytes = std::size_t{100} << t;
+        for (std::byte*& p : blocks) {
+          p = take(pool, bytes);
+          fill(p, bytes);
+        }
+        for (std::byte* const p : blocks) {
+          EXPECT_TRUE(is_filled(p, bytes));
+          EXPECT_EQ(give(pool, p, bytes), shadow_answer::freed);
+        }
+      }
+      running.fetch_sub(1);
+    });
+  }
+  for (std::uint64_t t = 0; running.load() != 0; ++t) {
+    pool.tick(t * ms);
+    if (t % 8 == 0) pool.trim();
+    std::this_thread::yield();
+  }
+  for (std::thread& t : crew) t.join();
+  pool.trim();
+  EXPECT_EQ(pool.figures().memory, 0U);
+  EXPECT_EQ(pool.check(), nullptr);
+}
+
+TEST(ShadowPoolTrim, GivesBackZonesThatHoldNothing) {
+  shadow_pool pool({.hold = soon});
+  ASSERT_FALSE(pool.open().failed());
+  std::vector<std::byte*> blocks(40'000);
+  for (std::byte*& p : blocks) p = take(pool, 16);
+  const std::size_t zone = shadow_space::of_process().zone_bytes();
+  EXPECT_GE(pool.figures().addresses, 3 * zone);
+  for (std::byte* const p : blocks) ASSERT_EQ(give(pool, p, 16), shadow_answer::freed);
+  EXPECT_GT(pool.trim(), 0U);
+  EXPECT_LE(pool.figures().addresses, zone) << "what is in quarantine lies together";
+  EXPECT_EQ(pool.check(), nullptr);
+  EXPECT_FALSE(pool.owns(blocks.front()));
+  EXPECT_EQ(give(pool, blocks.front(), 16), shadow_answer::no_block);
+  // Another has the zone, and a block where the old one was: it is none of this pool's.
+  shadow_pool other({.hold = soon});
+  ASSERT_FALSE(other.open().failed());
+  std::byte* const theirs = take(other, 16);
+  EXPECT_EQ(give(pool, theirs, 16), shadow_answer::no_block);
+  EXPECT_EQ(give(other, theirs, 16), shadow_answer::freed);
 }
 
 TEST(ShadowPoolKernel, AnswersForADanglingPointerWithAnError) {  // D4-09

@@ -231,6 +231,15 @@ TEST_P(GivingBack, Shadow) {
   });
 }
 
+// Blocks so small that what is known of each is more than may stay, and a quarantine that forgets.
+TEST_P(GivingBack, ShadowWithAShortMemory) {
+  stack memory{pages{}, shared_heap{}, shadow{.guards = shadow_guards::batched, .hold_bytes = 8 * mib}};
+  expect_all_back(memory, GetParam(), {.bytes = 8 * mib, .item = 80}, [&] {
+    memory.top().trim();
+    memory.template get<1>().trim();
+  });
+}
+
 std::string name_of(const testing::TestParamInfo<manner>& how) {
   switch (how.param) {
     case manner::alone:

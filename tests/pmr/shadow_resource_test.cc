@@ -4,7 +4,7 @@
 // nothing; W4-04 when a budget is used up, upstream serves, the report says so, and sampling makes what is left last;
 // W4-07 a block of a memory that ended is still known; W4-08 a child works on with a copy, or without; one in n is
 // drawn, and the rest is upstream's; figures add up; what cannot be is refused when it is made; standard containers
-// live on it.
+// live on it; what is of no use goes back after the decay, in a stack too, and nothing does without one.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -304,6 +304,39 @@ TEST(ShadowResource, TakesThePhysicalMemoryOfThePlainSlabs) {  // W4-02
     EXPECT_LE(static_cast<double>(shadowed), static_cast<double>(plain) * 1.05 + static_cast<double>(records) * 1.3)
         << bytes << " bytes: " << plain << ' ' << shadowed;
   }
+}
+
+TEST(ShadowResource, GivesBackWhatWasOfNoUseForItsDecay) {
+  constexpr std::uint64_t ms = 1'000'000;
+  constexpr std::uint64_t ahead = std::uint64_t{1} << 60;  // of the real clock, which is then left alone
+  for (const std::size_t decay_ms : {std::size_t{100}, mem::no_decay}) {
+    guarded_slabs memory(pages{}, slabs{},
+                         shadow{.guards = shadow_guards::batched, .batch_ms = 1, .decay_ms = decay_ms});
+    memory.tick(ahead);
+    std::vector<void*> blocks;
+    for (int i = 0; i < 4000; ++i) blocks.push_back(memory.allocate(500, 16));
+    for (void* const p : blocks) memory.deallocate(p, 500, 16);
+    const std::size_t kept = memory.top().stats().kept;
+    EXPECT_GE(kept, 4000U * 500);
+    for (std::uint64_t t = 1; t <= 100; ++t) memory.tick(ahead + t * ms);
+    EXPECT_EQ(memory.top().stats().kept, kept);
+    EXPECT_EQ(memory.top().figures().waiting, 0U) << "a tick sets guards that waited";
+    for (std::uint64_t t = 101; t <= 126; ++t) memory.tick(ahead + t * ms);
+    EXPECT_EQ(memory.top().stats().kept, decay_ms == 100 ? 0 : kept);
+    EXPECT_EQ(memory.top().tick(), 0U);
+    EXPECT_FALSE(memory.check().found());
+  }
+}
+
+TEST(ShadowResource, TellsAPointerIntoAddressesThatWentBack) {
+  const listener listening;
+  guarded_slabs memory(pages{}, slabs{}, shadow{.name = "sessions", .hold_bytes = 1 << 18});
+  std::vector<void*> blocks;
+  for (int i = 0; i < 40'000; ++i) blocks.push_back(memory.allocate(16, 16));
+  for (void* const p : blocks) memory.deallocate(p, 16, 16);
+  memory.top().trim();
+  memory.deallocate(blocks.front(), 16, 16);
+  EXPECT_EQ(told, "sessions: a pointer comes back that is of no block");
 }
 
 // --- fork, containers, options ---------------------------------------------------------------------------------------
