@@ -6,7 +6,7 @@ for memory in 50 refused. Clients check every value, break off in the middle, an
 is flushed, the figures have to be those of the start, and the server has to end with nothing live.
 """
 
-import sys
+import argparse
 import time
 
 from examples.cache_server import driver, load
@@ -79,7 +79,13 @@ def turn(program, stack, condition, seconds, seed):
         )
 
 
-def main(program, minutes="60"):
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program")
+    parser.add_argument("minutes", type=float, nargs="?", default=60.0, help="of all turns together")
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 1000000, help="of the load")
+    options = parser.parse_args()
+    program, seed = options.program, options.seed
     driver.allow_descriptors(4096)
     turns = [
         (stack, condition)
@@ -87,8 +93,7 @@ def main(program, minutes="60"):
         for condition in CONDITIONS
         if not (stack in COMPARED and condition == "machine")
     ]
-    seconds = max(1.0, float(minutes) * 60 / len(turns))
-    seed = time.time_ns() % 1000000
+    seconds = max(1.0, options.minutes * 60 / len(turns))
     print("%d turns of %.1f seconds, seed %d" % (len(turns), seconds, seed))
     print("%-18s %-9s %9s %10s %8s %10s %9s" % ("stack", "condition", "requests", "broken off", "refused", "evictions", "RSS MiB"))
     for number, (stack, condition) in enumerate(turns):
@@ -97,4 +102,4 @@ def main(program, minutes="60"):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
