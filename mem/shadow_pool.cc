@@ -61,13 +61,14 @@ shadow_pool::shadow_pool(const shadow_plan& plan) noexcept
              .parent = [](void* self) noexcept { static_cast<shadow_pool*>(self)->drop_copy(); },
              .child = [](void* self) noexcept { static_cast<shadow_pool*>(self)->become_child(); }},
             this),
-      hook_refused_(platform::at_fork(hook_)),
       addresses_(space_, this, plan_.name, plan_.max_address_bytes, plan_.hold),
       mappings_(space_, object_, addresses_, guards_, plan_.max_mappings),
       mirrors_(space_, mappings_),
       exits_(space_, guards_, mappings_, mirrors_, slabs_),
       batch_({.blocks = plan_.batch_blocks, .bytes = plan_.batch_bytes, .nanoseconds = plan_.batch_nanoseconds}),
-      timer_(plan_.decay) {}
+      timer_(plan_.decay) {
+  hook_refused_ = platform::at_fork(hook_);  // all that a fork copies is there
+}
 
 os_error shadow_pool::open() noexcept {
   const lock guard(lock_);
