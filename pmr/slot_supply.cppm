@@ -55,8 +55,9 @@ class slot_supply {
   /// Makes `n` more slots ready, at least; what was got before upstream failed stays.
   void expand(std::size_t n);
   /// Gives back what the calling thread's cache holds: for a thread that will be idle.
-  void flush_this_thread() noexcept { slots_.drain(); }
-  /// Gives back chunks whose slots are all free; slots in other threads' caches are not. Returns the bytes given back.
+  void flush_this_thread() noexcept { slots_.drain_mine(); }
+  /// Gives back chunks whose slots are all free; what threads at rest have in their caches counts as free, where the
+  /// system has a barrier for all threads. Returns the bytes given back.
   std::size_t trim() noexcept;
   /// Gives everything back; all slots are void.
   void release() noexcept;
