@@ -126,4 +126,9 @@ void cache_owner::visit(absl::FunctionRef<void(const thread_cache&)> visitor) co
   for (const thread_cache* cache = caches_; cache != nullptr; cache = cache->next) visitor(*cache);
 }
 
+void cache_owner::hold(absl::FunctionRef<void(thread_cache*)> work) const {
+  const lock held(cache_list::instance().lock);
+  work(caches_);
+}
+
 }  // namespace strata::mem

@@ -24,7 +24,7 @@ import :thread_cache;
 /// Fork           the registry's lock is taken before all locks of owners. In the child, caches of threads that are not
 ///                there stay listed,
 ///                with what they hold, and belong to no table
-/// Locks          registry → whatever `retire` takes
+/// Locks          registry → whatever `retire`, or who looks at all caches, takes
 export namespace strata::mem {
 
 class cache_owner {
@@ -56,6 +56,10 @@ class cache_owner {
 
   /// Shows every cache, under the registry's lock.
   void visit(absl::FunctionRef<void(const thread_cache&)> visitor) const;
+
+  /// Shows all caches, linked by thread_cache::next, under the registry's lock: until `work` returns no thread can adopt
+  /// one or end, and no fork begins. `work` must not call the registry.
+  void hold(absl::FunctionRef<void(thread_cache* first)> work) const;
 
   [[nodiscard]] inline bool has_number() const noexcept { return number_ != 0; }
 

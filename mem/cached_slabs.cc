@@ -5,10 +5,14 @@ module;
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/functional/function_ref.h"
+
 module strata.mem:cached_slabs.impl;
 
+import :cache_books;
 import :cache_registry;
 import :cached_slabs;
+import :closed_caches;
 import :inspector;
 import :schedule;
 import :size_class;
@@ -45,19 +49,19 @@ void* cached_slabs<Threads>::refill(std::size_t c, std::size_t bytes, refused_sl
   if (cache == nullptr) cache = make_cache();
   void* block = nullptr;
   if (cache != nullptr) {
-    block = cache->pop(c);
+    const cache_use<Threads, thread_cache> mine(*cache);
+    block = cache->pop(c, bytes);
     if (block == nullptr) {
       reached(moment::magazine_dry);
       const std::size_t limit = affordable(*cache, c, cache->missed(c, cache_miss::empty), refused);
       cache->set_limit(c, limit);
       if (limit != 0) {
         cache->filled(c, store_.take(c, cache->bottom(c), std::max<std::size_t>(limit / 2, 1)));
-        block = cache->pop(c);
-      } else if (store_.take(c, &block, 1) == 0) {
-        block = nullptr;
+        block = cache->pop(c, bytes);
+      } else if (store_.take(c, &block, 1) != 0) {
+        cache->books.went_past(bytes);
       }
     }
-    if (block != nullptr) cache->handed_out(bytes);
   } else if (store_.take(c, &block, 1) != 0) {
     live_.add(bytes);
     allocations_.add(1);
@@ -79,11 +83,14 @@ refused_slot cached_slabs<Threads>::flush(std::size_t c, void* block, std::size_
     deallocations_.add(1);
     return store_.put(c, &block, 1);
   }
-  cache->taken_back(bytes);
+  const cache_use<Threads, thread_cache> mine(*cache);
   refused_slot refused;
-  if (!cache->push(c, block)) {
+  if (!cache->push(c, block, bytes)) {
     refused = make_room(*cache, c);
-    if (!cache->push(c, block)) note(refused, store_.put(c, &block, 1));
+    if (!cache->push(c, block, bytes)) {
+      cache->books.came_past(bytes);
+      note(refused, store_.put(c, &block, 1));
+    }
   }
   return refused;
 }
@@ -91,34 +98,61 @@ refused_slot cached_slabs<Threads>::flush(std::size_t c, void* block, std::size_
 template <threads Threads>
 refused_slot cached_slabs<Threads>::trim() noexcept {
   refused_slot refused{untold_.exchange(slab_fault::none, std::memory_order_acquire), untold_slot_};
-  if (thread_cache* const cache = owner_.found(); cache != nullptr) note(refused, empty(*cache));
+  note(refused, take_from([](const thread_cache&) { return true; }));
   note(refused, store_.drop_empty_slabs());
   return refused;
 }
 
 template <threads Threads>
 refused_slot cached_slabs<Threads>::flush_mine() noexcept {
-  refused_slot refused;
   thread_cache* const cache = owner_.found();
-  for (std::size_t c = 0; cache != nullptr && c < size_class::count; ++c) {
-    const std::size_t count = cache->size(c);
-    note(refused, store_.put_unused(c, cache->bottom(c), count));
-    cache->drop_oldest(c, count);
-  }
-  return refused;
+  return cache == nullptr ? refused_slot{} : return_all(*cache);
 }
 
 // What an idle cache held was of no use all the while: it stays in no depot.
 template <threads Threads>
-typename slab_store<Threads>::unused cached_slabs<Threads>::let_go_of_mine(std::uint64_t now) noexcept {
+typename slab_store<Threads>::unused cached_slabs<Threads>::let_go_of_idle(std::uint64_t now) noexcept {
   typename slab_store<Threads>::unused result;
-  thread_cache* const cache = owner_.found();
-  if (cache == nullptr || !cache->is_idle(decay_, now)) return result;
   const std::size_t before = store_.empty_bytes();
-  result.refused = flush_mine();
+  result.refused = take_from([&](thread_cache& cache) { return cache.is_idle(decay_, now); });
   const std::size_t after = store_.empty_bytes();
   result.span_bytes = after - std::min(before, after);
   return result;
+}
+
+// Under the registry's lock: no thread ends meanwhile, nor begins a fork.
+template <threads Threads>
+refused_slot cached_slabs<Threads>::take_from(absl::FunctionRef<bool(thread_cache&)> wanted) noexcept {
+  refused_slot refused;
+  owner_.hold([&](thread_cache* first) {
+    closed_caches<thread_cache> of_others;
+    for (thread_cache* cache = first; cache != nullptr; cache = cache->next) {
+      if (!wanted(*cache)) continue;
+      if (cache == owner_.found()) {
+        note(refused, return_all(*cache));
+      } else {
+        of_others.add(*cache);
+      }
+    }
+    of_others.settle([&](thread_cache& cache) {
+      for (std::size_t c = 0; c < size_class::count; ++c) {
+        note(refused, store_.put_unused(c, cache.bottom(c), cache.was_inside(c)));
+      }
+    });
+  });
+  return refused;
+}
+
+template <threads Threads>
+refused_slot cached_slabs<Threads>::return_all(thread_cache& cache) noexcept {
+  const cache_use<Threads, thread_cache> mine(cache);
+  refused_slot refused;
+  for (std::size_t c = 0; c < size_class::count; ++c) {
+    const std::size_t count = cache.size(c);
+    note(refused, store_.put_unused(c, cache.bottom(c), count));
+    cache.drop_oldest(c, count);
+  }
+  return refused;
 }
 
 template <threads Threads>
@@ -134,9 +168,9 @@ template <threads Threads>
 typename cached_slabs<Threads>::figures cached_slabs<Threads>::count() const noexcept {
   figures sum{.live = live_.get(), .allocations = allocations_.get(), .deallocations = deallocations_.get()};
   owner_.visit([&](const thread_cache& cache) {
-    sum.live += cache.live();
-    sum.allocations += cache.allocations();
-    sum.deallocations += cache.deallocations();
+    sum.live += cache.books.live();
+    sum.allocations += cache.books.out();
+    sum.deallocations += cache.books.in();
     sum.caches += size_class::bytes(cache_class());
   });
   return sum;
@@ -145,7 +179,12 @@ typename cached_slabs<Threads>::figures cached_slabs<Threads>::count() const noe
 template <threads Threads>
 void cached_slabs<Threads>::thread_ends(void* slabs, thread_cache* cache) noexcept {
   auto* const self = static_cast<cached_slabs*>(slabs);
-  if (const refused_slot refused = self->empty(*cache); refused.fault != slab_fault::none) {
+  refused_slot refused;
+  {
+    const cache_use<Threads, thread_cache> last(*cache);
+    refused = self->empty(*cache);
+  }
+  if (refused.fault != slab_fault::none) {
     self->untold_slot_.store(refused.slot, std::memory_order_relaxed);
     self->untold_.store(refused.fault, std::memory_order_release);
   }
@@ -155,9 +194,9 @@ void cached_slabs<Threads>::thread_ends(void* slabs, thread_cache* cache) noexce
 
 template <threads Threads>
 void cached_slabs<Threads>::keep_counters_of(const thread_cache& cache) noexcept {
-  live_.add(cache.live());
-  allocations_.add(cache.allocations());
-  deallocations_.add(cache.deallocations());
+  live_.add(cache.books.live());
+  allocations_.add(cache.books.out());
+  deallocations_.add(cache.books.in());
 }
 
 // Null when the store has no slot for it just now, or the thread can have none.

@@ -5,6 +5,8 @@ module;
 #include <cstdint>
 #include <type_traits>
 
+#include "absl/functional/function_ref.h"
+
 export module strata.mem:cached_slabs;
 
 import :cache_registry;
@@ -23,6 +25,9 @@ import :threads;
 /// back to it. What remains is what was freed last, so a hot loop stays in the cache of the processor, while blocks
 /// that were long free return to their slabs and come out again in address order. Blocks freed by another thread than
 /// the one that allocated them travel the same way, in batches.
+///
+/// What the caches of other threads hold can be taken while those are at nothing here (:cache_books says how): by trim(), and when
+/// it was of no use for a decay.
 ///
 /// A thread's cache lies in a slot of the store. A thread that can have none (out of numbers, or in its very last
 /// breath) works on the store directly. Over a checked store, and under an inspector, every call
@@ -50,11 +55,7 @@ class cached_slabs {
     if (cache == nullptr) [[unlikely]] {
       return nullptr;
     }
-    void* const block = cache->pop(c);
-    if (block != nullptr) [[likely]] {
-      cache->handed_out(bytes);
-    }
-    return block;
+    return cache->pop(c, bytes);
   }
 
   /// A block of class `c`, from the store if need be. Null only when the store needs a span. What the store refused on
@@ -64,25 +65,22 @@ class cached_slabs {
   /// Takes a block back into the calling thread's magazine; false when that has no place: then flush().
   [[nodiscard]] inline bool deallocate(std::size_t c, void* block, std::size_t bytes) noexcept {
     thread_cache* const cache = owner_.mine();
-    if (cache == nullptr || !cache->push(c, block)) [[unlikely]] {
-      return false;
-    }
-    cache->taken_back(bytes);
-    return true;
+    return cache != nullptr && cache->push(c, block, bytes);
   }
 
   /// Takes a block back and makes room. What is refused is returned and left alone.
   refused_slot flush(std::size_t c, void* block, std::size_t bytes) noexcept;
 
-  /// Gives all the calling thread's magazines hold, and every empty slab, back to the spans. Returns what was refused,
-  /// also when a thread that ended gave its magazines back.
+  /// Gives all that magazines hold, and every empty slab, back to the spans; but not of a thread that is at it just now, or
+  /// where the system has no barrier for all threads. Returns what was refused, also when a thread that ended gave its
+  /// magazines back.
   refused_slot trim() noexcept;
 
   /// Gives all the calling thread's magazines hold back to their slabs. Returns what was refused.
   refused_slot flush_mine() noexcept;
 
-  /// The same, if the thread has not used them for the plan's decay, at `now`. As slab_store::let_go(), which is for the rest.
-  typename slab_store<Threads>::unused let_go_of_mine(std::uint64_t now) noexcept;
+  /// The same with the magazines of every thread, as trim(), that has not used them for the plan's decay, at `now`. As slab_store::let_go(), which is for the rest.
+  typename slab_store<Threads>::unused let_go_of_idle(std::uint64_t now) noexcept;
 
   /// Forgets everything and returns the spans, linked by span::next. Pre: no other call is under way.
   span* clear() noexcept;
@@ -103,6 +101,8 @@ class cached_slabs {
   [[nodiscard]] thread_cache* make_cache() noexcept;
   void put_cache(thread_cache* cache) noexcept;
   void keep_counters_of(const thread_cache& cache) noexcept;
+  refused_slot take_from(absl::FunctionRef<bool(thread_cache&)> wanted) noexcept;
+  refused_slot return_all(thread_cache& cache) noexcept;
   [[nodiscard]] std::size_t affordable(thread_cache& cache, std::size_t c, std::size_t wanted,
                                        refused_slot& refused) noexcept;
   refused_slot give_back(thread_cache& cache, std::size_t c, std::size_t count) noexcept;

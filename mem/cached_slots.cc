@@ -6,9 +6,13 @@ module;
 #include <new>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
+
 module strata.mem:cached_slots.impl;
 
+import :cache_books;
 import :cached_slots;
+import :closed_caches;
 import :slot_cache;
 import :slot_pool;
 import :slot_shape;
@@ -58,6 +62,7 @@ typename cached_slots<Threads>::cache* cached_slots<Threads>::mine_or_spare() no
 template <threads Threads>
 void* cached_slots<Threads>::refill(std::size_t bytes) noexcept {
   if (cache* const c = mine_or_spare(); c != nullptr) {
+    const cache_use<Threads, cache> own(*c);
     void* p = c->pop(bytes);
     if (p == nullptr) {
       c->fill(pool_);
@@ -79,8 +84,11 @@ slot_fault cached_slots<Threads>::put(void* p, std::size_t bytes) noexcept {
     place at{};
     if (const slot_fault fault = pool_.find(p, at); fault != slot_fault::none) return fault;
     if (!pool_.is_out(at)) return slot_fault::already_free;
-    if (c->is_full()) c->halve(pool_);
-    c->push(at, bytes);
+    const cache_use<Threads, cache> own(*c);
+    if (!c->push(at, bytes)) {
+      c->halve(pool_);
+      (void)c->push(at, bytes);
+    }
     return slot_fault::none;
   }
   const slot_fault fault = pool_.put(p);
@@ -117,24 +125,51 @@ bool cached_slots<Threads>::add_cache(void* memory) noexcept {
 }
 
 template <threads Threads>
+void cached_slots<Threads>::drain_mine() noexcept {
+  if (cache* const c = mine(); c != nullptr) empty(*c);
+}
+
+template <threads Threads>
 void cached_slots<Threads>::drain() noexcept {
-  if (cache* const c = mine(); c != nullptr) c->drain(pool_);
-  drain_left();
+  if constexpr (shared) {
+    drain_where([](cache&) { return true; });
+  } else {
+    drain_mine();
+  }
 }
 
 template <threads Threads>
 void cached_slots<Threads>::drain_idle() noexcept {
-  if (cache* const c = mine(); c != nullptr && !c->was_used()) c->drain(pool_);
-  drain_left();
+  if constexpr (shared) {
+    drain_where([](cache& c) { return !c.was_used(); });
+  } else if (cache* const c = mine(); c != nullptr && !c->was_used()) {
+    empty(*c);
+  }
 }
 
 template <threads Threads>
-void cached_slots<Threads>::drain_left() noexcept {
-  if constexpr (shared) {
-    visit_free_thread_numbers([&](std::uint32_t n) {
-      if (cache* const c = caches_[n].load(std::memory_order_acquire); c != nullptr) c->drain(pool_);
-    });
-  }
+void cached_slots<Threads>::drain_where(absl::FunctionRef<bool(cache&)> may_go) noexcept
+  requires(Threads == threads::any)
+{
+  hold_thread_numbers([&](absl::FunctionRef<bool(std::uint32_t)> is_nobodys) {
+    closed_caches<cache> of_others;
+    for (std::uint32_t n = 1; n <= max_thread_number; ++n) {
+      cache* const c = caches_[n].load(std::memory_order_acquire);
+      if (c == nullptr) continue;
+      if (is_nobodys(n)) {
+        empty(*c);
+      } else if (may_go(*c)) {
+        n == number_of_this_thread ? empty(*c) : of_others.add(*c);
+      }
+    }
+    of_others.settle([&](const cache& c) { c.drain_closed(pool_); });
+  });
+}
+
+template <threads Threads>
+void cached_slots<Threads>::empty(cache& c) noexcept {
+  const cache_use<Threads, cache> own(c);
+  c.drain(pool_);
 }
 
 template <threads Threads>
@@ -159,9 +194,9 @@ typename cached_slots<Threads>::figures cached_slots<Threads>::count() const noe
   const std::size_t places = places_.load(std::memory_order_acquire);
   for (std::size_t i = 0; i < places; ++i) {
     if (const cache* const c = caches_[i].load(std::memory_order_acquire); c != nullptr) {
-      live += c->live();
-      taken += c->taken();
-      put += c->put();
+      live += c->books.live();
+      taken += c->books.out();
+      put += c->books.in();
     }
   }
   return {.live = live, .out = taken - put, .taken = taken};

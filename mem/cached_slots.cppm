@@ -6,6 +6,8 @@ module;
 #include <cstdint>
 #include <type_traits>
 
+#include "absl/functional/function_ref.h"
+
 export module strata.mem:cached_slots;
 
 import :slot_cache;
@@ -25,7 +27,8 @@ import :threads;
 /// is kept for a thread that only gives back.
 ///
 /// Thread exit    its cache stays, with what it holds, for the next thread of that number; drain() empties it
-/// Fork           caches of threads the child does not have are never used again; what they hold stays unused
+/// Fork           caches of threads the child does not have are never used again; drain() empties those that were not in the
+///                middle of a call
 /// Threads        any; threads::one: one at a time, with one cache, and no atomic read-modify-write anywhere. Nothing
 ///                throws, allocates, locks or waits, but a thread's first call, and drain(), which lock the list of
 ///                thread numbers
@@ -59,11 +62,10 @@ class cached_slots {
     cache* const c = mine();
     const place at = pool_.find_easily(p);
     // Of two threads that put one slot at the very same time, both may find it out.
-    if (c == nullptr || c->is_full() || at.slot == nullptr || !pool_.is_out(at)) [[unlikely]] {
+    if (c == nullptr || at.slot == nullptr || !pool_.is_out(at)) [[unlikely]] {
       return false;
     }
-    c->push(at, bytes);
-    return true;
+    return c->push(at, bytes);
   }
 
   /// Takes it back. A fault changes nothing.
@@ -78,9 +80,11 @@ class cached_slots {
   /// sizeof(cache) bytes, aligned so.
   [[nodiscard]] bool add_cache(void* memory) noexcept;
 
-  /// Empties the calling thread's cache and those no thread has.
+  /// Empties the calling thread's cache.
+  void drain_mine() noexcept;
+  /// Empties all caches; but not of a thread that is at it just now, or where the system has no barrier for all threads.
   void drain() noexcept;
-  /// The same, but leaves the calling thread's as it is if the thread has used it since the last such call of its.
+  /// The same, but leaves those that were used since the last such call. One such call at a time.
   void drain_idle() noexcept;
   /// Returns all caches, linked by cache::next, and forgets what was live. Pre: no other call is under way.
   cache* clear_caches() noexcept;
@@ -106,7 +110,10 @@ class cached_slots {
   }
   void set_mine(cache* c) noexcept;
   [[nodiscard]] cache* mine_or_spare() noexcept;
-  void drain_left() noexcept;  ///< caches no thread has
+  void empty(cache& c) noexcept;
+  /// Empties those of which `may_go` says so, under the lock of thread numbers, and all no thread has; as drain().
+  void drain_where(absl::FunctionRef<bool(cache&)> may_go) noexcept
+    requires(Threads == threads::any);
 
   slot_pool<Threads> pool_;
   const std::size_t capacity_;  ///< of a cache

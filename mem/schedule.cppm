@@ -9,7 +9,7 @@ export module strata.mem:schedule;
 ///
 /// Built with STRATA_SCHEDULE, as the sanitizer configurations are, reached() calls what a test has set; otherwise it is
 /// nothing. No lock of this floor is held at any of these places, but the registry's while a thread that ends hands its
-/// caches over.
+/// caches over or caches of others are closed, and that of the thread's own cache, for which nobody waits.
 export namespace strata::mem {
 
 enum class moment : std::uint8_t {
@@ -25,6 +25,10 @@ enum class moment : std::uint8_t {
   run_part_cleared,  ///< bitmap: a cell's part of a run was released, or given back
   thread_ending,     ///< cache_registry: a thread's caches are about to be retired
   owner_ending,      ///< cache_registry: an owner's caches are about to be taken from their threads
+  call_counted,      ///< cache_books: a call has counted, and has not looked at the magazine yet
+  top_seen,          ///< thread_cache, slot_cache: it has looked, and is about to move the top
+  caches_closed,     ///< closed_caches: those of other threads are closed, the barrier is not there yet
+  barrier_passed,    ///< closed_caches: it is; whether a call is under way in them will be found out
 };
 
 #ifdef STRATA_SCHEDULE

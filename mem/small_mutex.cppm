@@ -31,6 +31,16 @@ class ABSL_LOCKABLE small_mutex {
     if constexpr (checked) watch_small_taken(this);
   }
 
+  /// Waits for nobody.
+  [[nodiscard]] inline bool try_lock() noexcept ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
+    int expected = free;
+    if (!state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed)) {
+      return false;
+    }
+    if constexpr (checked) watch_small_taken(this);
+    return true;
+  }
+
   inline void unlock() noexcept ABSL_UNLOCK_FUNCTION() {
     if constexpr (checked) watch_small_release(this);
     if (state_.exchange(free, std::memory_order_release) == contended) [[unlikely]] {

@@ -38,6 +38,8 @@ class sole_cache {
     if (cache_ != nullptr) visitor(*cache_);
   }
 
+  inline void hold(absl::FunctionRef<void(thread_cache* first)> work) const { work(cache_); }
+
   [[nodiscard]] static constexpr bool has_number() noexcept { return true; }
 
  private:

@@ -56,11 +56,10 @@ class number_list {
     in_use_.fetch_sub(1, std::memory_order_relaxed);
   }
 
-  void visit_free(absl::FunctionRef<void(std::uint32_t)> visitor) {
+  // Called back under the lock, which the analysis does not see.
+  void hold(absl::FunctionRef<void(absl::FunctionRef<bool(std::uint32_t)>)> work) {
     const mem::lock held(lock_);
-    for (std::uint32_t n = 1; n <= max_thread_number; ++n) {
-      if (states_[n] == state::free) visitor(n);
-    }
+    work([this](std::uint32_t n) ABSL_NO_THREAD_SAFETY_ANALYSIS { return states_[n] == state::free; });
   }
 
  private:
@@ -104,8 +103,8 @@ std::uint32_t take_thread_number() noexcept {
   return number_of_this_thread = n;
 }
 
-void visit_free_thread_numbers(absl::FunctionRef<void(std::uint32_t)> visitor) {
-  number_list::instance().visit_free(visitor);
+void hold_thread_numbers(absl::FunctionRef<void(absl::FunctionRef<bool(std::uint32_t)>)> work) {
+  number_list::instance().hold(work);
 }
 
 }  // namespace strata::mem

@@ -30,8 +30,8 @@ inline constexpr std::uint32_t max_thread_number = 256;
 /// not be watched.
 std::uint32_t take_thread_number() noexcept;
 
-/// Shows every number that no thread has but some thread had. None is taken or given back meanwhile: what the number
-/// indexes is the visitor's. The visitor must not lock, and calls nothing here.
-void visit_free_thread_numbers(absl::FunctionRef<void(std::uint32_t)> visitor);
+/// Calls `work`, and meanwhile no number is taken or given back, and no fork begins. It may ask of a number whether it is nobody's: no thread
+/// has it, but one had it; what such a number indexes is the work's. The work must not wait for a lock, and calls nothing here.
+void hold_thread_numbers(absl::FunctionRef<void(absl::FunctionRef<bool(std::uint32_t)> is_nobodys)> work);
 
 }  // namespace strata::mem

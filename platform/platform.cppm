@@ -3,6 +3,7 @@ export module strata.platform;
 
 export import :alternate_stack;
 export import :atomic;
+export import :barrier;
 export import :clock;
 export import :console;
 export import :cpu;

@@ -38,8 +38,8 @@ import strata.mem;
 /// Deallocate     noexcept; size and alignment as allocated, else undefined. A second deallocation is noticed when the
 ///                block returns to its slab; with `checks` at once. Under an inspector all of it is misuse, noticed at once
 /// Equality       identity
-/// Fork           the child can allocate and deallocate at once; blocks in caches of threads it does not have stay
-///                unused
+/// Fork           the child can allocate and deallocate at once; trim() gives back what was in caches of threads it does not
+///                have, but of one that was in the middle of a call
 /// Exit           destruction gives everything back, live blocks or not; threads that live on keep nothing of it
 /// Signals        not for signal handlers
 /// Composes       above pages{} or another thread-safe layer; unsynchronized_slabs{} above any
@@ -49,8 +49,8 @@ import strata.mem;
 /// and goes back upstream otherwise. Large blocks are kept while they hold at most `keep_large` bytes.
 ///
 /// Decay: with `decay_ms` what of all this was of no use for so long goes back upstream (:decay in mem/README.md says
-/// how that is found): at tick(), and when a magazine runs dry or over. Of threads' caches the one of the thread that calls
-/// tick(), when it was idle.
+/// how that is found): at tick(), and when a magazine runs dry or over. So do caches of threads that were idle, as at trim();
+/// with a decay of 0 at tick() alone.
 export namespace strata::pmr {
 
 using mem::threads;
@@ -152,11 +152,14 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   /// release(). Throws what upstream throws; what was taken until then is kept.
   void reserve(std::size_t bytes);
 
-  /// Gives what the calling thread's cache holds back to the slabs: for a thread that will be idle for long. What the cache
-  /// of a thread holds that does not, up to `cache_bytes` and the spans they lie in, no other thread can give back.
+  /// Gives what the calling thread's cache holds back to the slabs: for a thread that will be idle for long, where nobody calls
+  /// trim() or tick(), or those cannot reach it.
   void flush_this_thread() noexcept { report(slabs_.flush_mine(), 0); }
 
-  /// Gives back what the calling thread's cache, empty slabs, spans and kept large blocks hold, reserved or not.
+  /// Gives back what caches of threads, empty slabs, spans and kept large blocks hold, reserved or not. Another thread's cache
+  /// is left alone when that thread is in the middle of a call, which only a trim again tells from being idle, and on a system
+  /// without a barrier for all threads (Linux before 4.14, a filter that forbids `membarrier`, Solaris): there a cache keeps up
+  /// to `cache_bytes`, and the spans they lie in, until its thread calls or ends.
   /// What is free in spans that stay is still kept, but the memory behind it goes back to the OS. Returns the bytes given
   /// back upstream.
   std::size_t trim() noexcept;
@@ -280,9 +283,9 @@ template <class Upstream, threads Threads>
 std::size_t slab_resource<Upstream, Threads>::tick(std::uint64_t now) noexcept {
   if (!timer_.is_on()) return 0;
   timer_.looked(now);
-  const auto mine = slabs_.let_go_of_mine(now);
-  report(mine.refused, 0);
-  return let_go(now, mine.span_bytes);
+  const auto idle = slabs_.let_go_of_idle(now);
+  report(idle.refused, 0);
+  return let_go(now, idle.span_bytes);
 }
 
 // `found`: bytes of empty spans that idle caches left.
@@ -299,10 +302,12 @@ std::size_t slab_resource<Upstream, Threads>::let_go(std::uint64_t now, std::siz
   return freed;
 }
 
-// Whoever comes here uses his cache.
+// Whoever comes here uses his cache, and with a decay of 0 so do all others.
 template <class Upstream, threads Threads>
 void slab_resource<Upstream, Threads>::let_go_if_due() noexcept {
-  if (std::uint64_t now = 0; timer_.is_due(now)) let_go(now, 0);
+  std::uint64_t now = 0;
+  if (!timer_.is_due(now)) return;
+  options_.decay_ms != 0 ? tick(now) : let_go(now, 0);
 }
 
 template <class Upstream, threads Threads>

@@ -71,8 +71,9 @@ class slot_supply {
   /// before trim() or release().
   void expand(std::size_t n);
   /// Gives back what the calling thread's cache holds: for a thread that will be idle.
-  void flush_this_thread() noexcept { slots_.drain(); }
-  /// Gives back chunks whose slots are all free; slots in other threads' caches are not. Returns the bytes given back.
+  void flush_this_thread() noexcept { slots_.drain_mine(); }
+  /// Gives back chunks whose slots are all free; what threads at rest have in their caches counts as free, where the
+  /// system has a barrier for all threads. Returns the bytes given back.
   std::size_t trim() noexcept;
   /// Gives back chunks that were of no use for the decay, at `now`. Returns the bytes given back. O(slots in no cache) once in
   /// a slice, but for chunks that rest.

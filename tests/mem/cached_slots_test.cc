@@ -4,16 +4,25 @@
 // full; figures add up, with and without caches; draining gives all back to the pool, and of idle caches only what
 // was not used since the last time. Of the shared form: without memory
 // for a cache all works on the pool; a thread that only gives back has the spare cache; the cache of a thread that ended
-// is the next one's, and drained while nobody's; clearing hands every cache back once.
+// is the next one's, and drained while nobody's; that of a thread at rest is drained too, unless the system has no barrier
+// for all threads, and in a child that does not have the thread; clearing hands every cache back once. Threads that work while another
+// drains all the time lose no slot, and get none twice.
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
+#include <barrier>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <memory>
+#include <random>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include "tests/os_script/os_script.h"
+#include "tests/support/shared_memory.h"
 
 import strata.mem;
 
@@ -203,6 +212,90 @@ TEST_F(CachedSlotsOfManyThreads, DrainWhatAThreadLeft) {
   EXPECT_EQ(in_pool(), all - 1);
   slots.drain();
   EXPECT_EQ(in_pool(), all);
+}
+
+TEST_F(CachedSlotsOfManyThreads, DrainWhatThreadsAtRestHold) {
+  const std::size_t all = in_pool();
+  std::barrier both(2);
+  std::thread other([&] {
+    equip();
+    for (int round = 0; round < 3; ++round) {
+      void* const p = slots.refill(64);
+      EXPECT_EQ(slots.put(p, 64), slot_fault::none);
+      both.arrive_and_wait();
+      both.arrive_and_wait();
+    }
+  });
+  both.arrive_and_wait();
+  EXPECT_LT(in_pool(), all);
+  slots.drain();
+  EXPECT_EQ(in_pool(), all);
+  both.arrive_and_wait();
+  both.arrive_and_wait();
+  const std::size_t left = in_pool();
+  EXPECT_LT(left, all) << "it goes on as before";
+  bool refused = false;
+  {
+    test::os_script script;
+    script.fail_always(test::os_call::syscall, ENOSYS);
+    slots.drain();
+    refused = script.calls(test::os_call::syscall) != 0;
+  }
+  if (refused) EXPECT_EQ(in_pool(), left);
+  both.arrive_and_wait();
+  both.arrive_and_wait();
+  EXPECT_EQ(test::in_child([&] {
+              slots.drain();
+              return in_pool() == all && slots.pool().check() == nullptr ? 0 : 1;
+            }),
+            0);
+  both.arrive_and_wait();
+  other.join();
+  slots.drain();
+  EXPECT_EQ(in_pool(), all);
+  EXPECT_EQ(slots.count().out, 0U);
+}
+
+TEST_F(CachedSlotsOfManyThreads, LoseNothingWhileAnotherThreadDrainsAllTheTime) {
+  const std::size_t all = in_pool();
+  constexpr std::uintptr_t crew = 3;
+  std::atomic<std::uintptr_t> working{crew};
+  std::atomic<bool> wrong{false};
+  for (std::uintptr_t t = 0; t < crew; ++t) caches.emplace_back();
+  std::vector<std::thread> owners;
+  for (std::uintptr_t t = 0; t < crew; ++t) {
+    owners.emplace_back([&, t] {
+      (void)slots.wants_cache();
+      if (!slots.add_cache(&caches[t])) wrong = true;
+      std::mt19937 random(static_cast<unsigned>(t));
+      std::vector<std::uintptr_t*> mine;
+      for (int i = 0; i < 20'000; ++i) {
+        if (mine.size() < 40 && (mine.empty() || random() % 2 == 0)) {
+          void* p = slots.take(64);
+          if (p == nullptr) p = slots.refill(64);
+          mine.push_back(static_cast<std::uintptr_t*>(p));
+          if (p == nullptr) break;
+          *mine.back() = t;
+        } else {
+          std::swap(mine[random() % mine.size()], mine.back());
+          if (*mine.back() != t) wrong = true;
+          if (!slots.put_easily(mine.back(), 64) && slots.put(mine.back(), 64) != slot_fault::none) wrong = true;
+          mine.pop_back();
+        }
+      }
+      for (std::uintptr_t* const p : mine) {
+        if (p == nullptr || slots.put(p, 64) != slot_fault::none) wrong = true;
+      }
+      --working;
+    });
+  }
+  while (working != 0) slots.drain();
+  for (std::thread& t : owners) t.join();
+  EXPECT_FALSE(wrong);
+  EXPECT_EQ(slots.count().out, 0U);
+  slots.drain();
+  EXPECT_EQ(in_pool(), all);
+  EXPECT_EQ(slots.pool().check(), nullptr);
 }
 
 TEST_F(CachedSlotsOfManyThreads, PassSlotsOnWhateverThreadsComeAndGo) {

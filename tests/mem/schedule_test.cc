@@ -3,7 +3,8 @@
 // whatever whole operation it does there (takes and gives back, gives back what was allocated elsewhere, trims, comes
 // to life and ends, forks a child that goes on alone), every block has one owner and the books agree: all places of a
 // run, one after the other, for each of those operations. A thread's end and an owner's, in both orders, with the
-// owner's number used again in between.
+// owner's number used again in between. A trim that comes in the middle of a call, at each place of it, leaves the cache to its
+// thread; so does one in the middle of which the call goes on.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,7 +40,10 @@ const std::size_t c1024 = size_class::of(1024);
 // intruder comes to itself does not count.
 class interruption {
  public:
-  interruption(std::size_t nth, std::function<void()> intruder) : nth_(nth), intruder_(std::move(intruder)) {
+  enum class places : bool { between_sections, within_calls };
+
+  interruption(std::size_t nth, std::function<void()> intruder, places which = places::between_sections)
+      : nth_(nth), intruder_(std::move(intruder)), which_(which) {
     thread_ = std::this_thread::get_id();
     current = this;
     schedule = [](moment m) { current->reached_one(m); };
@@ -48,12 +52,15 @@ class interruption {
   interruption(const interruption&) = delete;
   interruption& operator=(const interruption&) = delete;
 
-  [[nodiscard]] std::size_t places() const { return places_; }
+  [[nodiscard]] std::size_t count() const { return places_; }
   [[nodiscard]] std::optional<moment> interrupted() const { return interrupted_; }
 
  private:
   void reached_one(moment m) {
-    if (std::this_thread::get_id() != thread_ || ++places_ != nth_) return;
+    if (std::this_thread::get_id() != thread_) return;
+    if (m == moment::caches_closed || m == moment::barrier_passed) return;  // others have to wait until that is over
+    const bool within = m == moment::call_counted || m == moment::top_seen;
+    if (within != (which_ == places::within_calls) || ++places_ != nth_) return;
     interrupted_ = m;
     std::thread(intruder_).join();
   }
@@ -61,6 +68,7 @@ class interruption {
   static inline interruption* current = nullptr;
   std::size_t nth_;
   std::function<void()> intruder_;
+  places which_;
   std::thread::id thread_;
   std::size_t places_ = 0;
   std::optional<moment> interrupted_;
@@ -159,7 +167,7 @@ TEST(Schedule, AnOperationAnywhereInBetweenHurtsNothing) {
     workshop w;
     const interruption none(0, [] {});
     run(w);
-    places = none.places();
+    places = none.count();
   }
   ASSERT_GT(places, 30U);
   for (const intrusion& other : intrusions) {
@@ -187,7 +195,7 @@ TEST(Schedule, AnOperationAnywhereInBetweenHurtsNothing) {
 }
 
 TEST(Schedule, EveryMomentIsReached) {
-  std::vector<bool> seen(static_cast<std::size_t>(moment::owner_ending) + 1);
+  std::vector<bool> seen(static_cast<std::size_t>(moment::barrier_passed) + 1);
   static std::vector<bool>* reports = nullptr;
   reports = &seen;
   schedule = [](moment m) { (*reports)[static_cast<std::size_t>(m)] = true; };
@@ -196,6 +204,7 @@ TEST(Schedule, EveryMomentIsReached) {
     run(w);
     std::thread([&] { w.use(c64, 1, 1); }).join();
     w.use(c64, 40'000, 1);  // more than a span
+    std::thread([&] { w.trim(); }).join();
     std::array<bitmap<>::cell, 2> cells;
     bitmap<> bits(cells.data(), 128);
     const claim_result run_of_both = bits.claim(100);
@@ -203,6 +212,112 @@ TEST(Schedule, EveryMomentIsReached) {
   }
   schedule = nullptr;
   for (std::size_t m = 0; m < seen.size(); ++m) EXPECT_TRUE(seen[m]) << "moment " << m;
+}
+
+TEST(Schedule, ATrimInTheMiddleOfACallLeavesTheCacheToItsThread) {
+  const auto short_run = [](workshop& w) {
+    w.use(c64, 20, 1'000'000);
+    w.use(c64, 5, 2'000'000);
+    w.use(c1024, 10, 3'000'000);
+    w.use(c64, 20, 4'000'000);
+  };
+  for (std::size_t n = 1;; ++n) {
+    workshop w;
+    bool met = false;
+    std::thread([&] {
+      const interruption here(n, [&] { w.trim(); }, interruption::places::within_calls);
+      short_run(w);
+      met = here.interrupted().has_value();
+    }).join();
+    ASSERT_TRUE(w.is_sound()) << "place " << n;
+    w.give_back_lent();
+    w.trim();
+    ASSERT_EQ(w.slabs->count().live, 0U) << "place " << n;
+    ASSERT_EQ(w.slabs->store().counters().slots, 1U) << "place " << n << ": the cache of who trims";
+    ASSERT_TRUE(w.is_sound());
+    if (!met) {
+      EXPECT_GT(n, 100U);
+      break;
+    }
+  }
+}
+
+// A thread stops in the middle of a call that its cache serves, and goes on when a trim has come to `when`; the trim goes on
+// when that call is over.
+class call_within_a_trim {
+ public:
+  call_within_a_trim(moment when, bool takes) : when_(when) {
+    current = this;
+    std::thread user([&] {
+      owner_ = std::this_thread::get_id();
+      w_.use(c64, 6, 1);
+      void* const block = w_.take(c64, 1);
+      armed_ = true;
+      schedule = [](moment m) { current->reached_one(m); };
+      void* const second = takes ? w_.take(c64, 2) : nullptr;
+      if (!takes) w_.put(c64, block, 1);
+      go_to(3);
+      if (takes) {
+        w_.put(c64, second, 2);
+        w_.put(c64, block, 1);
+      }
+      w_.use(c64, 300, 1'000);
+    });
+    wait_for(1);
+    w_.trim();
+    schedule = nullptr;
+    user.join();
+  }
+  call_within_a_trim(const call_within_a_trim&) = delete;
+  call_within_a_trim& operator=(const call_within_a_trim&) = delete;
+
+  [[nodiscard]] bool met() const { return met_; }
+  [[nodiscard]] workshop& shop() { return w_; }
+
+ private:
+  void reached_one(moment m) {
+    if (std::this_thread::get_id() == owner_) {
+      if (m != moment::top_seen || !std::exchange(armed_, false)) return;
+      go_to(1);
+      wait_for(2);
+    } else if (m == when_ && stage_ == 1) {
+      met_ = true;
+      go_to(2);
+      wait_for(3);
+    }
+  }
+  void go_to(int stage) {
+    stage_ = stage;
+    stage_.notify_all();
+  }
+  void wait_for(int stage) {
+    for (int now = stage_; now < stage; now = stage_) stage_.wait(now);
+  }
+
+  static inline call_within_a_trim* current = nullptr;
+  workshop w_;
+  const moment when_;
+  std::thread::id owner_;
+  bool armed_ = false;
+  std::atomic<bool> met_{false};
+  std::atomic<int> stage_{0};  // 1: the call has stopped, 2: it may go on, 3: it is over
+};
+
+TEST(Schedule, ACallThatEndsInTheMiddleOfATrimKeepsItsCache) {
+  if (inspected()) GTEST_SKIP() << "every call takes the slow way, under the lock";
+  for (const moment when : {moment::caches_closed, moment::barrier_passed}) {
+    for (const bool takes : {true, false}) {
+      call_within_a_trim both(when, takes);
+      EXPECT_TRUE(both.met());
+      workshop& w = both.shop();
+      ASSERT_TRUE(w.is_sound());
+      w.give_back_lent();
+      w.trim();
+      EXPECT_EQ(w.slabs->count().live, 0U);
+      EXPECT_EQ(w.slabs->store().counters().slots, 1U);
+      EXPECT_TRUE(w.is_sound());
+    }
+  }
 }
 
 TEST(Schedule, AnOwnerEndsWhileAThreadIsAboutToEnd) {

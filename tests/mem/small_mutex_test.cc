@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: threads exclude one another, with more threads than processors; what one wrote under the lock the next one
-// sees; a sleeper is woken.
+// sees; a sleeper is woken; a try waits for nobody.
 #include <gtest/gtest.h>
 
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -32,6 +33,21 @@ TEST(SmallMutex, ExcludesOthers) {
   }
   for (std::thread& t : threads) t.join();
   EXPECT_FALSE(torn);
+}
+
+TEST(SmallMutex, TriesWithoutWaiting) {
+  small_mutex m;
+  const auto is_free = [&] {
+    bool had = false;
+    std::thread([&] { had = std::unique_lock(m, std::try_to_lock).owns_lock(); }).join();
+    return had;
+  };
+  EXPECT_TRUE(is_free());
+  {
+    const lock held(m);
+    EXPECT_FALSE(is_free());
+  }
+  EXPECT_TRUE(is_free());
 }
 
 TEST(SmallMutex, WakesWhoSleeps) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: a magazine is last in, first out; it takes exactly its limit; the oldest leave from the bottom; classes do not
 // touch one another; capacities are between 8 and 128 and hold at most 16 KiB or 8 slots; four misses of one kind double
-// the limit up to the capacity, one of the other kind halves it down to the first; what limits grant adds up.
+// the limit up to the capacity, one of the other kind halves it down to the first; what limits grant adds up. A closed
+// cache misses in every class; taken, it stays closed until it is opened, empty; refused, it is as it was.
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -30,39 +31,39 @@ struct ThreadCache : testing::Test {
 TEST_F(ThreadCache, StartsEmpty) {
   for (std::size_t c = 0; c < size_class::count; ++c) {
     EXPECT_EQ(cache->size(c), 0U);
-    EXPECT_EQ(cache->pop(c), nullptr);
+    EXPECT_EQ(cache->pop(c, 0), nullptr);
   }
 }
 
 TEST_F(ThreadCache, TakesItsCapacityInEveryClassAndReturnsItLastFirst) {
   grant_all();
   for (std::size_t c = 0; c < size_class::count; ++c) {
-    for (std::size_t i = 0; i < thread_cache::capacity(c); ++i) ASSERT_TRUE(cache->push(c, slot(c * 128 + i)));
-    ASSERT_FALSE(cache->push(c, slot(0)));
+    for (std::size_t i = 0; i < thread_cache::capacity(c); ++i) ASSERT_TRUE(cache->push(c, slot(c * 128 + i), 0));
+    ASSERT_FALSE(cache->push(c, slot(0), 0));
     ASSERT_EQ(cache->size(c), thread_cache::capacity(c));
   }
   for (std::size_t c = 0; c < size_class::count; ++c) {
-    for (std::size_t i = thread_cache::capacity(c); i-- > 0;) ASSERT_EQ(cache->pop(c), slot(c * 128 + i));
-    ASSERT_EQ(cache->pop(c), nullptr);
+    for (std::size_t i = thread_cache::capacity(c); i-- > 0;) ASSERT_EQ(cache->pop(c, 0), slot(c * 128 + i));
+    ASSERT_EQ(cache->pop(c, 0), nullptr);
   }
 }
 
 TEST_F(ThreadCache, DropsTheOldest) {
   grant_all();
-  for (std::size_t i = 0; i < 10; ++i) ASSERT_TRUE(cache->push(2, slot(i)));
+  for (std::size_t i = 0; i < 10; ++i) ASSERT_TRUE(cache->push(2, slot(i), 0));
   EXPECT_EQ(cache->bottom(2)[0], slot(0));
   cache->drop_oldest(2, 4);
   EXPECT_EQ(cache->size(2), 6U);
   EXPECT_EQ(cache->bottom(2)[0], slot(4));
-  for (std::size_t i = 10; i-- > 4;) EXPECT_EQ(cache->pop(2), slot(i));
-  EXPECT_EQ(cache->pop(2), nullptr);
+  for (std::size_t i = 10; i-- > 4;) EXPECT_EQ(cache->pop(2, 0), slot(i));
+  EXPECT_EQ(cache->pop(2, 0), nullptr);
 }
 
 TEST_F(ThreadCache, IsFilledFromTheBottom) {
   grant_all();
   for (std::size_t i = 0; i < 3; ++i) cache->bottom(7)[i] = slot(i);
   cache->filled(7, 3);
-  EXPECT_EQ(cache->pop(7), slot(2));
+  EXPECT_EQ(cache->pop(7, 0), slot(2));
   EXPECT_EQ(cache->size(7), 2U);
 }
 
@@ -77,7 +78,7 @@ TEST_F(ThreadCache, KeepsAtMost16KiBOrEightSlots) {
 }
 
 TEST_F(ThreadCache, StartsWithoutALimitAndThenWithTheFirst) {
-  EXPECT_FALSE(cache->push(0, slot(0)));
+  EXPECT_FALSE(cache->push(0, slot(0), 0));
   EXPECT_EQ(cache->missed(0, cache_miss::full), thread_cache::first(0));
 }
 
@@ -104,18 +105,75 @@ TEST_F(ThreadCache, AddsUpWhatLimitsGrant) {
   EXPECT_EQ(cache->granted(), sum);
   for (std::size_t c = 0; c < size_class::count; ++c) cache->set_limit(c, 0);
   EXPECT_EQ(cache->granted(), 0U);
-  EXPECT_FALSE(cache->push(7, slot(0)));
+  EXPECT_FALSE(cache->push(7, slot(0), 0));
 }
 
-TEST_F(ThreadCache, CountsBothWays) {
-  cache->handed_out(100);
-  cache->handed_out(50);
-  cache->taken_back(100);
-  EXPECT_EQ(cache->live(), 50U);
-  cache->taken_back(60);
-  EXPECT_EQ(cache->live() + 10, 0U) << "modulo 2^64: another thread handed out the rest";
-  EXPECT_EQ(cache->allocations(), 2U);
-  EXPECT_EQ(cache->deallocations(), 2U);
+// What the taker of another thread does, here between two calls of the owner.
+struct AClosedCache : ThreadCache {
+  AClosedCache() {
+    grant_all();
+    for (std::size_t i = 0; i < 5; ++i) EXPECT_TRUE(cache->push(0, slot(i), 16));
+    for (std::size_t i = 5; i < 8; ++i) EXPECT_TRUE(cache->push(last, slot(i), 16));
+    EXPECT_TRUE(cache->close());
+  }
+  static constexpr std::size_t last = size_class::count - 1;
+
+  void expect_all_misses() {
+    for (std::size_t c = 0; c < size_class::count; ++c) {
+      ASSERT_EQ(cache->pop(c, 16), nullptr);
+      ASSERT_FALSE(cache->push(c, slot(9), 16));
+    }
+  }
+};
+
+TEST_F(AClosedCache, MissesInEveryClass) { expect_all_misses(); }
+
+TEST_F(AClosedCache, StaysClosedWhenItIsTakenAndIsEmptyWhenItOpens) {
+  ASSERT_TRUE(cache->judge(true));
+  EXPECT_EQ(cache->was_inside(0), 5U);
+  EXPECT_EQ(cache->was_inside(1), 0U);
+  EXPECT_EQ(cache->was_inside(last), 3U);
+  EXPECT_EQ(cache->bottom(0)[4], slot(4));
+  EXPECT_EQ(cache->bottom(last)[0], slot(5));
+  expect_all_misses();
+  EXPECT_FALSE(cache->close()) << "there is nothing more";
+  cache->open();
+  for (std::size_t c = 0; c < size_class::count; ++c) EXPECT_EQ(cache->size(c), 0U);
+  EXPECT_TRUE(cache->push(0, slot(1), 16));
+  EXPECT_EQ(cache->pop(0, 16), slot(1));
+  EXPECT_FALSE(cache->close()) << "nothing is inside";
+  EXPECT_TRUE(cache->push(last, slot(2), 16));
+  ASSERT_TRUE(cache->close());
+  EXPECT_TRUE(cache->judge(true)) << "the books go on from where they were";
+}
+
+TEST_F(AClosedCache, IsAsBeforeWithoutABarrier) {
+  EXPECT_FALSE(cache->judge(false));
+  EXPECT_EQ(cache->size(0), 5U);
+  EXPECT_EQ(cache->size(last), 3U);
+  EXPECT_EQ(cache->pop(0, 16), slot(4));
+  EXPECT_TRUE(cache->push(last, slot(4), 16));
+}
+
+TEST_F(AClosedCache, IsAsBeforeWhenACallIsUnderWay) {
+  cache->books.going_out(16);
+  EXPECT_FALSE(cache->judge(true));
+  EXPECT_EQ(cache->size(0), 5U);
+  EXPECT_EQ(cache->size(1), 0U);
+  EXPECT_EQ(cache->size(last), 3U);
+  cache->books.not_out(16);
+  ASSERT_TRUE(cache->close());
+  EXPECT_TRUE(cache->judge(true));
+}
+
+TEST_F(ThreadCache, IsIdleAfterAPeriodWithoutACall) {
+  const decay_period period(1);
+  grant_all();
+  EXPECT_FALSE(cache->is_idle(period, 0));
+  EXPECT_TRUE(cache->push(0, slot(0), 16));
+  EXPECT_FALSE(cache->is_idle(period, period.ns())) << "used";
+  EXPECT_FALSE(cache->is_idle(period, 2 * period.ns() - 1));
+  EXPECT_TRUE(cache->is_idle(period, 2 * period.ns()));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: a thread has one number, others another; a number is given again after its thread's end, and shown as free
+// Claims: a thread has one number, others another; a number is given again after its thread's end, and nobody's
 // before; beyond the numbers there are none is given, and when one is free again it is; a thread-local destructor may
 // still have one; a child of fork() keeps the forking thread's and never gives those of threads it does not have.
 #include <gtest/gtest.h>
@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+
 import strata.mem;
 
 namespace strata::mem {
@@ -20,7 +22,11 @@ namespace {
 
 std::set<std::uint32_t> free_numbers() {
   std::set<std::uint32_t> seen;
-  visit_free_thread_numbers([&](std::uint32_t n) { seen.insert(n); });
+  hold_thread_numbers([&](absl::FunctionRef<bool(std::uint32_t)> is_nobodys) {
+    for (std::uint32_t n = 1; n <= max_thread_number; ++n) {
+      if (is_nobodys(n)) seen.insert(n);
+    }
+  });
   return seen;
 }
 
