@@ -67,9 +67,9 @@ class heap_blocks {
 
   [[nodiscard]] inline const heap_options<Threads>& options() const noexcept { return options_; }
 
-  // --- the short way
+  // --- the short way, as short as it is only where the compiler sees both ends
   /// Null: not so.
-  [[nodiscard]] inline void* allocate(std::size_t bytes, std::size_t alignment) noexcept {
+  [[nodiscard, gnu::always_inline]] inline void* allocate(std::size_t bytes, std::size_t alignment) noexcept {
     const mem::lock held(lock_);
     if (detour_ != nullptr) [[unlikely]] {
       return nullptr;
@@ -88,14 +88,17 @@ class heap_blocks {
     detour,   ///< nothing has changed: this way is closed
   };
   struct verdict {
-    taken is;
+    taken is = taken::well;
     mem::heap_fault fault = mem::heap_fault::none;  ///< when wrongly
   };
-  /// Of `due`, which is, afterwards, the block that was looked at. `watched`: an arena that has become empty matters.
-  [[nodiscard]] inline verdict deallocate(given_block& due, bool watched) noexcept {
+  /// Of `due`, which is, afterwards, the block that was looked at. True: well; else `otherwise` says how not. `watched`: an
+  /// arena that has become empty matters.
+  [[nodiscard, gnu::always_inline]] inline bool deallocate(given_block& due, bool watched,
+                                                           verdict& otherwise) noexcept {
     const mem::lock held(lock_);
     if (detour_ != nullptr) [[unlikely]] {
-      return {taken::detour};
+      otherwise = {taken::detour};
+      return false;
     }
     ledger_.taken_back(due.bytes);
     if (due.bytes <= may_wait_ && due.at != nullptr) [[likely]] {
@@ -104,16 +107,20 @@ class heap_blocks {
       __builtin_prefetch(mem::at<std::byte>(due.at, -8), 1);
       std::swap(due, waiting_[turn_++ % waiting_.size()]);
       if (due.at == nullptr) [[unlikely]] {
-        return {taken::well};
+        return true;
       }
     }
     const auto freed = heap_.deallocate(due.at, due.bytes);
-    if (freed.fault != mem::heap_fault::none) [[unlikely]] {
+    if (freed.fault == mem::heap_fault::none) [[likely]] {
+      if ((freed.emptied == nullptr || !(has_excess() || watched)) && wrong_count_ == 0) [[likely]] {
+        return true;
+      }
+      otherwise = {taken::emptied};
+    } else {
       ledger_.not_taken_back(due.bytes);
-      return {taken::wrongly, freed.fault};
+      otherwise = {taken::wrongly, freed.fault};
     }
-    const bool may_go = freed.emptied != nullptr && (watched || has_excess());
-    return {may_go || wrong_count_ != 0 ? taken::emptied : taken::well};
+    return false;
   }
 
   // --- the long way

@@ -200,14 +200,14 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
     if constexpr (mem::has_address_sanitizer) {
       take_detour(due);
     } else {
-      const auto verdict = blocks_.deallocate(due, arenas_.decays());
-      if (verdict.is != taken::well) [[unlikely]] {
+      typename blocks::verdict verdict;
+      if (!blocks_.deallocate(due, arenas_.decays(), verdict)) [[unlikely]] {
         after(verdict, due);
       }
     }
   }
 
-  [[gnu::noinline]] void after(const typename blocks::verdict& verdict, const given_block& block);
+  [[gnu::noinline]] void after(typename blocks::verdict verdict, const given_block& block);
   [[gnu::noinline]] void take_detour(const given_block& block);
   void deallocate_inspected(const given_block& block);
   [[nodiscard]] inline auto as_put() noexcept {
@@ -341,7 +341,7 @@ void heap_resource<Upstream, Threads>::release() noexcept {
 
 // What is not as short as it mostly is.
 template <class Upstream, threads Threads>
-void heap_resource<Upstream, Threads>::after(const typename blocks::verdict& verdict, const given_block& block) {
+void heap_resource<Upstream, Threads>::after(typename blocks::verdict verdict, const given_block& block) {
   if (verdict.is == taken::detour) return take_detour(block);
   tell_wrong();
   if (verdict.is == taken::wrongly) return refuse(verdict.fault, block);
