@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: a range is inaccessible by marks, or, where the kernel has none for it, by protection; lifted it is accessible;
 // protection is within the budget of mappings, which is the process's, and what is refused claims nothing; locked memory
-// is refused, not protected.
+// is refused, not protected, unless whoever guards it made it.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -114,6 +114,22 @@ TEST_F(PageGuards, ProtectSharedMemoryWhereTheKernelMarksPrivateMemoryAlone) {
   EXPECT_FALSE(guards.lift(at(0), 8 * page, true, 1).failed());
   EXPECT_EQ(fault_of_load(at(1)).signal, 0);
   EXPECT_EQ(fault_of_load(at(3)).signal, 0);
+}
+
+TEST_F(PageGuards, ProtectWhatTheGuardingMechanismMadeWhateverTheKernelSaysOfIt) {
+  page_guards guards(100, guard_ground::own);
+  if (guards.costs_mappings()) GTEST_SKIP() << "this kernel has no marks for shared memory (before 6.15)";
+  os_script script;
+  script.fail(os_call::madvise, 1, EINVAL);  // as if the whole process were locked
+  script.fail(os_call::madvise, 2, ENOMEM);
+  EXPECT_EQ(guards.set(at(1), page).by, means::protection);
+  EXPECT_EQ(guards.set(at(3), page).by, means::protection);
+  EXPECT_EQ(guards.set(at(5), page).by, means::marks) << "with AddressSanitizer too: these pages are nobody's roots";
+  EXPECT_EQ(page_guards::mappings_claimed(), 2 * page_guards::mappings_each);
+  EXPECT_EQ(fault_of_store(at(3)).address, at(3));
+  page_guards::forget(1);
+  EXPECT_EQ(page_guards::mappings_claimed(), page_guards::mappings_each);
+  EXPECT_FALSE(guards.lift(at(0), 8 * page, true, 1).failed());
 }
 
 TEST_F(PageGuards, LeaveLockedMemoryAlone) {
