@@ -6,6 +6,7 @@ module;
 
 export module strata.pmr:mempool_cache;
 
+import :fragment_part;
 import :fragment_resource;
 import :layer;
 import :mempool_resource;

@@ -182,7 +182,7 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
 
   /// Gives empty pages of the small heap back to the fragments; caches trim themselves. Returns their bytes.
   std::size_t trim() noexcept {
-    give_back_due(0);
+    inspected_.give_due(as_put(), 0);
     return heap_.trim();
   }
 
@@ -268,7 +268,12 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
   // While an inspector runs the process, blocks lie in rooms, which are blocks to the heap and the fragments.
   [[nodiscard, gnu::noinline]] void* take_unusual(std::size_t bytes, std::size_t alignment, bool critical);
   [[gnu::noinline]] void give_back_inspected(void* p, std::size_t bytes, std::size_t alignment) noexcept;
-  void give_back_due(std::size_t more_than) noexcept;
+  [[nodiscard]] inline auto as_put() noexcept {
+    return [this](const inspected_blocks::room& due) noexcept {
+      mem::show(due.start, due.bytes);  // the heap writes into what is free
+      put(due.start, any_size, 0);
+    };
+  }
   [[nodiscard]] std::size_t held_at(const void* start) const noexcept;
   void say(const char* sentence, const void* p, std::size_t bytes, std::size_t alignment) const noexcept;
   [[nodiscard]] mem::decay_period decay() const noexcept { return mem::decay_period(options_.decay_ms); }
@@ -339,33 +344,27 @@ void* mempool_resource<Upstream>::take(std::size_t bytes, std::size_t alignment,
 
 template <class Upstream>
 void* mempool_resource<Upstream>::take_unusual(std::size_t bytes, std::size_t alignment, bool critical) {
-  const char* reason = "no block can be so large or so aligned";
   inspected_blocks::room room;
-  if (!mem::inspected() || !inspected_blocks::room_for(bytes, alignment, room)) refuse(bytes, alignment, reason);
-  mem::book_entry* const entry = inspected_.promise();
-  if (entry == nullptr) refuse(bytes, alignment, "no memory for what is to be known of the block");
-  const bool small = is_small(room.bytes, room.alignment, options_.heap_largest);
-  const auto find = [&] {
-    if (small) {
-      const auto got = heap_.allocate(room.bytes, critical);
-      reason = got.reason;
-      return got.block;
-    }
-    return this->fragments_.try_take(whole(room.bytes), room.alignment, of_blocks, critical, reason);
-  };
-  try {
-    room.start = find();
-    if (room.start == nullptr && inspected_.waiting() != 0) {  // rather than fail, nothing waits
-      give_back_due(0);
-      room.start = find();
-    }
-    if (room.start == nullptr) refuse(bytes, alignment, reason);
-  } catch (...) {
-    inspected_.withdraw(entry);
-    throw;
+  if (!mem::inspected() || !inspected_blocks::room_for(bytes, alignment, room)) {
+    refuse(bytes, alignment, "no block can be so large or so aligned");
   }
-  room.bytes = held_at(room.start);
-  return inspected_.admit(entry, room, std::max<std::size_t>(bytes, 1), alignment);
+  const char* reason = nullptr;
+  const bool small = is_small(room.bytes, room.alignment, options_.heap_largest);
+  const auto find = [&](inspected_blocks::room& in) {
+    if (small) {
+      const auto got = heap_.allocate(in.bytes, critical);
+      reason = got.reason;
+      in.start = got.block;
+    } else {
+      in.start = this->fragments_.try_take(whole(in.bytes), in.alignment, of_blocks, critical, reason);
+    }
+    if (in.start != nullptr) in.bytes = held_at(in.start);
+  };
+  void* const block = inspected_.hand_out(room, std::max<std::size_t>(bytes, 1), alignment, find, as_put());
+  if (block == nullptr) {
+    refuse(bytes, alignment, reason != nullptr ? reason : "no memory for what is to be known of the block");
+  }
+  return block;
 }
 
 template <class Upstream>
@@ -390,19 +389,7 @@ void mempool_resource<Upstream>::give_back_inspected(void* p, std::size_t bytes,
     bytes = is.bytes;
     alignment = is.alignment;
   }
-  if (inspected_.take_back(p, std::max<std::size_t>(bytes, 1), alignment)) {
-    give_back_due(inspected_blocks::most_held);
-  }
-}
-
-template <class Upstream>
-void mempool_resource<Upstream>::give_back_due(std::size_t more_than) noexcept {
-  for (std::size_t left = inspected_.waiting(); left != 0; --left) {
-    const inspected_blocks::room due = inspected_.next_due(more_than);
-    if (due.start == nullptr) return;
-    mem::show(due.start, due.bytes);  // the heap writes into what is free
-    put(due.start, any_size, 0);
-  }
+  inspected_.take_back(p, std::max<std::size_t>(bytes, 1), alignment, as_put());
 }
 
 // As the heap or the fragments count it.

@@ -132,7 +132,7 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
   /// Gives back upstream the chunks whose items are all free; what is kept of a chunk that went, four bytes an item and what
   /// finds it, stays until release(). Returns the bytes given back.
   std::size_t trim() noexcept {
-    give_due(0);
+    inspected_.give_due(as_put(), 0);
     return items_.trim();
   }
   /// Gives back chunks that were of no use for `decay_ms`, but for as many as expand() brought. Returns the bytes given back
@@ -204,14 +204,17 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
   // The rest is for when an inspector runs the process: then no thread has a cache, and all comes the slow way.
   [[nodiscard]] mem::slot_shape inspected_shape() const noexcept;
   template <class Find>
-  [[nodiscard]] void* take_inspected(inspected_blocks::room where, std::size_t bytes, std::size_t alignment,
+  [[nodiscard]] void* take_inspected(const inspected_blocks::room& where, std::size_t bytes, std::size_t alignment,
                                      const Find& find);
   void take_back_inspected(void* p, std::size_t bytes, std::size_t alignment) noexcept;
   [[nodiscard]] mem::slot_fault judge_inspected(const void* p) const noexcept;
   [[nodiscard]] bool is_slot(const void* p) const noexcept {
     return items_.slots().inspect(p) == mem::slot_fault::none;
   }
-  void give_due(std::size_t more_than) noexcept;
+  [[nodiscard]] inline auto as_put() noexcept {
+    return [this](const inspected_blocks::room& due) noexcept { put_room(due); };
+  }
+  void put_room(const inspected_blocks::room& due) noexcept;
 
   [[nodiscard]] inline void* do_allocate(std::size_t bytes, std::size_t alignment) override {
     if (!fits(bytes, alignment)) [[unlikely]] {
@@ -322,23 +325,15 @@ mem::slot_shape named_cache<Upstream, Threads>::inspected_shape() const noexcept
 
 template <class Upstream, threads Threads>
 template <class Find>
-void* named_cache<Upstream, Threads>::take_inspected(inspected_blocks::room where, std::size_t bytes,
+void* named_cache<Upstream, Threads>::take_inspected(const inspected_blocks::room& where, std::size_t bytes,
                                                      std::size_t alignment, const Find& find) {
-  mem::book_entry* const entry = inspected_.promise();
-  if (entry == nullptr) {
+  const auto at = [&](inspected_blocks::room& in) { in.start = find(); };
+  void* const block = inspected_.hand_out(where, bytes, alignment, at, as_put());
+  if (block == nullptr) {
     others_.failed();
     throw allocation_error(this->name(), bytes, alignment, "there is no memory to know the block by");
   }
-  try {
-    where.start = find();
-  } catch (...) {
-    inspected_.withdraw(entry);
-    if (inspected_.waiting() == 0) throw;
-    // Rather than fail, nothing waits.
-    give_due(0);
-    return take_inspected(where, bytes, alignment, find);
-  }
-  return inspected_.admit(entry, where, bytes, alignment);
+  return block;
 }
 
 template <class Upstream, threads Threads>
@@ -349,7 +344,7 @@ void named_cache<Upstream, Threads>::take_back_inspected(void* p, std::size_t by
     if (is_item) bytes = is.bytes;
     alignment = is_item ? is.alignment : options_.alignment;
   }
-  if (inspected_.take_back(p, bytes, alignment)) give_due(inspected_blocks::most_held);
+  inspected_.take_back(p, bytes, alignment, as_put());
 }
 
 template <class Upstream, threads Threads>
@@ -360,15 +355,11 @@ mem::slot_fault named_cache<Upstream, Threads>::judge_inspected(const void* p) c
 }
 
 template <class Upstream, threads Threads>
-void named_cache<Upstream, Threads>::give_due(std::size_t more_than) noexcept {
-  for (std::size_t left = inspected_.waiting(); left != 0; --left) {
-    const inspected_blocks::room due = inspected_.next_due(more_than);
-    if (due.start == nullptr) return;
-    if (is_slot(due.start)) {
-      (void)items_.put(due.start, due.bytes);
-    } else {
-      (void)others_.deallocate(due.start, due.bytes);
-    }
+void named_cache<Upstream, Threads>::put_room(const inspected_blocks::room& due) noexcept {
+  if (is_slot(due.start)) {
+    (void)items_.put(due.start, due.bytes);
+  } else {
+    (void)others_.deallocate(due.start, due.bytes);
   }
 }
 

@@ -3,7 +3,7 @@
 // run (W1-05); exhaustion throws with what is free, or ends the process, or leaves a reserve to critical requests (W1-06);
 // owners are known for any address (W1-09); each misuse is a sentence of its own and changes nothing (W1-13); small blocks
 // stay within a page; it grows only as allowed, and gives grown regions back; it works in memory of the caller's; resizing
-// in place keeps the books; options that cannot be are refused; many threads, forks and releases leave it whole.
+// in place keeps the books; many threads, forks and releases leave it whole.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -321,17 +321,6 @@ TEST_F(FragmentResource, ResizesInPlaceWhereItFits) {
   (void)memory.trim();  // under an inspector it waits
   EXPECT_EQ(memory.largest_free(), 4 * page);
   EXPECT_TRUE(reports.empty());
-}
-
-TEST_F(FragmentResource, RefusesOptionsThatCannotBe) {
-  for (const fragments& wrong :
-       {fragments{.fragment_bytes = 100}, fragments{.fragment_bytes = 8}, fragments{.page_bytes = 128},
-        fragments{.page_bytes = 3000}, fragments{.region_bytes = 0}, fragments{.region_bytes = page + 1},
-        fragments{.max_regions = 0}, fragments{.max_regions = 65}, fragments{.reserve_bytes = 3 * mib},
-        fragments{.max_regions = 2, .reserve_bytes = 1}, fragments{.region_bytes = std::size_t{1} << 40}}) {
-    EXPECT_THROW(fragment_resource<>(&upstream, wrong), std::invalid_argument);
-  }
-  EXPECT_EQ(upstream.request_count(), 0U);
 }
 
 TEST_F(FragmentResource, ReportsLiveBlocksAtTheEndWhenAskedTo) {

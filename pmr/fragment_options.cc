@@ -5,9 +5,9 @@ module;
 #include <span>
 #include <stdexcept>
 
-module strata.pmr:fragment_resource.impl;
+module strata.pmr:fragment_options.impl;
 
-import :fragment_resource;
+import :fragment_options;
 
 import strata.mem;
 
