@@ -13,6 +13,7 @@ export module strata.pmr:fragment_resource;
 
 import :allocation_error;
 import :exhaustion;
+import :grounds;
 import :inspected_blocks;
 import :layer;
 import :ledger;
@@ -125,6 +126,10 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   /// The same, but what is wrong is for the caller to report; nothing has changed then.
   [[nodiscard]] mem::fragment_fault try_put(void* p, std::size_t bytes, fragment_tag tag) noexcept;
 
+  /// What it has of upstream, by which it is known to others. For an assembly it is part of.
+  [[nodiscard]] grounds& held() noexcept { return grounds_; }
+  [[nodiscard]] const grounds& held() const noexcept { return grounds_; }
+
   /// Whose `p` is, any address. O(1). Any thread; that others give it back meanwhile is the caller's to prevent.
   [[nodiscard]] fragment_owner owner(const void* p) const noexcept;
   /// Whether `p` lies in a live block.
@@ -168,6 +173,9 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
     return mem::inspected() ? allocate_inspected(bytes, alignment) : take(bytes, alignment, 0);
   }
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
+    if (grounds_.has_tenant(p)) [[unlikely]] {
+      return grounds_.report({this->name(), mem::describe(mem::fragment_fault::foreign), p, bytes, alignment});
+    }
     mem::inspected() ? deallocate_inspected(p, bytes, alignment) : put(p, bytes, alignment, 0);
   }
 
@@ -221,6 +229,7 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   mem::tally<mem::threads::any> more_words_;
   mem::tally<mem::threads::any> contended_;
   striped_ledger ledger_;
+  grounds grounds_;
   inspected_blocks
       inspected_;  ///< of blocks that were allocated; of what was taken, by its tag, only whether it is out
 };
@@ -267,15 +276,25 @@ fragment_resource(std::span<std::byte>, fragments) -> fragment_resource<>;
 
 template <class Upstream>
 fragment_resource<Upstream>::fragment_resource(Upstream* upstream, const fragments& options)
-    : base(options.name, upstream), upstream_(upstream), options_(options), inspected_(options.name) {
+    : base(options.name, upstream),
+      upstream_(upstream),
+      options_(options),
+      grounds_(options.name),
+      inspected_(options.name) {
   options_.validate();
   add_first(options_.region_bytes);
 }
 
 template <class Upstream>
 fragment_resource<Upstream>::fragment_resource(std::span<std::byte> memory, const fragments& options)
-    : base(options.name, nullptr), upstream_(nullptr), options_(options), own_(memory), inspected_(options.name) {
+    : base(options.name, nullptr),
+      upstream_(nullptr),
+      options_(options),
+      own_(memory),
+      grounds_(options.name),
+      inspected_(options.name) {
   options_.validate();
+  grounds_.add(memory.data(), memory.size());
   add_first(0);
 }
 
@@ -344,7 +363,7 @@ template <class Upstream>
 void fragment_resource<Upstream>::put(void* p, std::size_t bytes, std::size_t alignment, fragment_tag tag) noexcept {
   const mem::fragment_fault fault = try_put(p, bytes, tag);
   if (fault != mem::fragment_fault::none) [[unlikely]] {
-    report_misuse({this->name(), mem::describe(fault), p, bytes, alignment});
+    grounds_.report({this->name(), mem::describe(fault), p, bytes, alignment});
   }
 }
 
@@ -641,6 +660,7 @@ void* fragment_resource<Upstream>::obtain(std::size_t bytes, std::size_t alignme
   void* const p = upstream_->allocate(bytes, alignment);
   if (options_.prefault) mem::touch(p, bytes);
   held_.add(bytes);
+  grounds_.add(p, bytes);
   return p;
 }
 
@@ -648,6 +668,7 @@ template <class Upstream>
 void fragment_resource<Upstream>::give_back(void* p, std::size_t bytes, std::size_t alignment) noexcept {
   held_.subtract(bytes);
   if (mem::inspected()) mem::show(p, bytes);
+  grounds_.remove(p, bytes);
   upstream_->deallocate(p, bytes, alignment);
 }
 

@@ -17,6 +17,7 @@ export module strata.pmr:heap_resource;
 
 import :allocation_error;
 import :finding;
+import :grounds;
 import :heap_dump;
 import :heap_options;
 import :inspected_blocks;
@@ -102,6 +103,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
         heap_({.quantum = options.quantum, .min_block = options.min_block, .keep = options.keep_freed}),
         decay_(mem::decay_period(options.decay_ms)),
         timer_(mem::decay_period(options.decay_ms)),
+        grounds_(options.name),
         inspected_(options.name) {}
 
   ~heap_resource() override;
@@ -238,6 +240,9 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
     given due{p, bytes, alignment};
     mem::heap_fault fault = mem::heap_fault::none;
     if constexpr (mem::has_address_sanitizer) return take_detour(due);
+    if constexpr (mem::checked) {
+      if (is_anothers(p)) return refuse(mem::heap_fault::not_a_block, due);
+    }
     {
       const mem::lock held(lock_);
       if (detour_ == nullptr) [[likely]] {
@@ -305,6 +310,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   void hold_still() noexcept;
   void settle() const noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void tell_found();
+  [[nodiscard]] bool is_anothers(const void* p) const noexcept;
   void refuse(mem::heap_fault fault, const given& block);
   void panic(const misuse& what) const;
   [[nodiscard]] const char* why_not(const request& r) const noexcept;
@@ -334,6 +340,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   mem::idleness idle_ ABSL_GUARDED_BY(lock_);
   std::size_t uses_seen_ ABSL_GUARDED_BY(lock_) = 0;
   mem::decay_timer<Threads> timer_;
+  grounds grounds_;
   inspected_blocks inspected_;  ///< a room is a block of the heap; its own words are hidden too
 };
 
@@ -558,6 +565,7 @@ void heap_resource<Upstream, Threads>::release() noexcept {
     mem::region* const next = r->next;  // read before the arena is gone
     const std::size_t bytes = r->bytes;
     if (mem::inspected()) mem::show(r, bytes);
+    grounds_.remove(r, bytes);
     upstream_->deallocate(r, bytes, arena_alignment);
     r = next;
   }
@@ -790,6 +798,7 @@ void* heap_resource<Upstream, Threads>::serve_from_new_arena(const request& r, s
 // Neighbours stay what they are while merge is asked: arenas come and go in turns.
 template <class Upstream, threads Threads>
 void* heap_resource<Upstream, Threads>::add_and_serve(void* start, std::size_t bytes, const request& r) {
+  grounds_.add(start, bytes);
   bool with_upper = false;
   bool with_lower = false;
   if (options_.merge != nullptr) {
@@ -966,6 +975,7 @@ std::size_t heap_resource<Upstream, Threads>::give_back_unused(std::size_t& byte
   }
   bytes -= gone;
   if (mem::inspected()) mem::show(arena, gone);
+  grounds_.remove(arena, gone);
   upstream_->deallocate(arena, gone, arena_alignment);
   return gone;
 }
@@ -989,6 +999,7 @@ std::size_t heap_resource<Upstream, Threads>::give_back(bool all) noexcept {
     heap_.remove(arena);
   }
   if (mem::inspected()) mem::show(arena, bytes);
+  grounds_.remove(arena, bytes);
   upstream_->deallocate(arena, bytes, arena_alignment);
   return bytes;
 }
@@ -1024,9 +1035,26 @@ void heap_resource<Upstream, Threads>::tell_found() {
   }
 }
 
+// Whether it lies in no arena, or another keeper lives there. Under an inspector that is looked at elsewhere. What is a
+// block to look at may still be found to be none, later.
+template <class Upstream, threads Threads>
+bool heap_resource<Upstream, Threads>::is_anothers(const void* p) const noexcept {
+  if (mem::inspected()) return false;
+  if (grounds_.has_tenant(p)) return true;
+  {
+    const mem::lock held(lock_);
+    if (damage_ != nullptr || heap_.inspect(p) == mem::heap_fault::none) return false;
+    if (heap_.find_region(p) == nullptr) return true;
+  }
+  return static_cast<bool>(grounds_.whose(p));
+}
+
 // A pointer that is no block is a fault of the caller's or of the heap's: the heap says which.
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::refuse(mem::heap_fault fault, const given& block) {
+  if (const finding other = grounds_.whose(block.at); other) {
+    return panic(inspected_.told(other, block.at, block.bytes, block.alignment));
+  }
   const char* sentence = mem::describe(fault);
   {
     const mem::look allowed;

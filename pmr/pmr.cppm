@@ -16,6 +16,7 @@ export import :fallback_resource;
 export import :fault_report;
 export import :finding;
 export import :fragment_resource;
+export import :grounds;
 export import :guard_adaptor;
 export import :gzip_stream;
 export import :handle;
