@@ -28,6 +28,7 @@ import :checked;
 ///     loans                 -5    which layer borrows which                nothing
 ///     inspected_list        -6    all keepers that are inspected           the books of one
 ///     inspected_books       -7    what one of them knows of its blocks     nothing
+///     grounds               -8    what keepers have of upstream            nothing
 export namespace strata::mem {
 
 namespace lock_rank {
@@ -43,6 +44,7 @@ inline constexpr int pinned_pages = -4;
 inline constexpr int loans = -5;
 inline constexpr int inspected_list = -6;
 inline constexpr int inspected_books = -7;
+inline constexpr int grounds = -8;
 }  // namespace lock_rank
 
 /// Whether a lock may be held while code is called that is not its owner's.

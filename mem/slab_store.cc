@@ -13,11 +13,13 @@ module;
 module strata.mem:slab_store.impl;
 
 import :bytes;
+import :checked;
 import :decay;
 import :depot;
 import :inspector;
 import :list;
 import :mutex;
+import :page_run;
 import :schedule;
 import :size_class;
 import :slab;
@@ -247,21 +249,45 @@ slab_fault slab_store<Threads>::take_in(std::size_t c, const void* p) noexcept {
 }
 
 template <threads Threads>
+slab_fault slab_store<Threads>::judge(std::size_t c, const void* p) const noexcept {
+  if (table_.takes_all()) return slab_fault::none;
+  if (!table_.contains(address(p) & ~(span_bytes - 1))) return slab_fault::foreign;
+  return span::slab_of(p)->find(p, c).fault;
+}
+
+// The table of a checked store lies in units that are no slab and never free: their span stays until clear(). That of
+// any store of a checked build must not keep a span, so it has pages of its own.
+template <threads Threads>
+void slab_store<Threads>::make_known(span* added) noexcept {
+  if (const std::size_t wanted = table_.wanted(); wanted != 0 && plan_.checked) {
+    void* const aside = added->set_aside(wanted / unit_bytes);
+    if (inspected()) show_as_is(aside, wanted);
+    table_.grow(aside);
+  } else if (wanted != 0) {
+    const page_run pages = map_run(wanted, page_bytes(), {.label = "strata: spans"}).run;
+    if (pages.base != nullptr) {
+      *std::ranges::find(own_pages_, nullptr, &page_run::base) = pages;
+      table_.grow(pages.base);
+    }
+  }
+  table_.add(address(added));
+}
+
+template <threads Threads>
+void slab_store<Threads>::unmap_table() noexcept {
+  for (page_run& pages : own_pages_) {
+    if (pages.base != nullptr) static_cast<void>(unmap_run(std::exchange(pages, {})));
+  }
+}
+
+template <threads Threads>
 void slab_store<Threads>::add_span(void* memory) noexcept {
   span* const added = span::format(memory);
   if (plan_.checked) added->out = {};
   if (inspected()) hide(units_of(added), unit_space);
   const mem::lock held(span_lock_);
   ++spans_;
-  if (plan_.checked) {
-    // The units set aside are no slab and never free: this span stays until clear().
-    if (const std::size_t wanted = table_.wanted(); wanted != 0) {
-      void* const aside = added->set_aside(wanted / unit_bytes);
-      if (inspected()) show_as_is(aside, wanted);
-      table_.grow(aside);
-    }
-    table_.add(address(added));
-  }
+  if (checked || plan_.checked) make_known(added);
   if (added->is_empty()) empty_spans_.add(1);
   link_front(list_of(added), added);
 }
@@ -276,7 +302,7 @@ void* slab_store<Threads>::remove_empty_span(std::size_t keep) noexcept {
   empty_spans_.subtract(1);
   low_empty_ = std::min(low_empty_, empty_bytes());
   spans_decay_.gave(span_bytes);
-  if (plan_.checked) table_.remove(address(removed));
+  if (checked || plan_.checked) table_.remove(address(removed));
   if (inspected()) show(units_of(removed), unit_space);
   return removed;
 }
@@ -420,6 +446,7 @@ span* slab_store<Threads>::clear() noexcept {
   empty_spans_.set(0);
   low_empty_ = 0;
   table_.clear();
+  unmap_table();
   return all;
 }
 

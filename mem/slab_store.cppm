@@ -12,6 +12,7 @@ import :bytes;
 import :decay;
 import :depot;
 import :mutex;
+import :page_run;
 import :size_class;
 import :slab;
 import :span_table;
@@ -88,6 +89,10 @@ class slab_store {
   /// user's. Of several threads one at most succeeds. Pre: the store is checked.
   [[nodiscard]] slab_fault take_in(std::size_t c, const void* p) noexcept;
 
+  /// What keeps `p`, which may be any address, from being a slot of class `c`, whether it is free or not; nothing has changed.
+  /// Pre: this build is checked (mem::checked).
+  [[nodiscard]] slab_fault judge(std::size_t c, const void* p) const noexcept;
+
   [[nodiscard]] inline bool is_checked() const noexcept { return plan_.checked; }
 
   /// Takes memory into use. Pre: span_bytes long, aligned to span_bytes.
@@ -148,6 +153,8 @@ class slab_store {
   [[nodiscard]] void* remove_piece(class_store& store) noexcept;
   [[nodiscard]] void* take_piece() noexcept;
   void put_piece(void* piece) noexcept;
+  void make_known(span* added) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(span_lock_);
+  void unmap_table() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(span_lock_);
   [[nodiscard]] slab* make_slab(std::size_t c) noexcept;
   [[nodiscard]] span*& list_of(const span* s) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(span_lock_);
   [[nodiscard]] slab* next_slab(class_store& store, std::size_t c) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(store.lock);
@@ -167,7 +174,9 @@ class slab_store {
   std::size_t low_empty_ ABSL_GUARDED_BY(span_lock_) = 0;  ///< least bytes of spans without slabs since then
   decay depots_decay_ ABSL_GUARDED_BY(span_lock_);
   decay spans_decay_ ABSL_GUARDED_BY(span_lock_);
-  span_table table_;  ///< changed under span_lock_, and only when checked
+  span_table table_;  ///< changed under span_lock_, and only when this store or this build is checked
+  std::array<page_run, span_table::growths> own_pages_
+      ABSL_GUARDED_BY(span_lock_){};  ///< the table's, but of a checked store
   std::array<class_store, size_class::count> classes_;
   platform::fork_hook around_fork_;  ///< takes the locks of all classes; made after span_lock_, so before it
 };

@@ -33,6 +33,8 @@ class span_table {
     }
   }
 
+  static constexpr std::size_t growths = 5;  ///< 64 KiB … 1 MiB
+
   /// Bytes that grow() wants before the next add(); 0 when there is a place, or never will be.
   [[nodiscard]] std::size_t wanted() const noexcept;
 
@@ -45,6 +47,9 @@ class span_table {
   /// Pre: it was added.
   void remove(std::uintptr_t base) noexcept;
 
+  /// Whether it takes every address for a span.
+  [[nodiscard]] inline bool takes_all() const noexcept { return overflowed_.load(std::memory_order_relaxed); }
+
   /// Forgets all. Pre: no other call is under way.
   void clear() noexcept;
 
@@ -53,7 +58,6 @@ class span_table {
   static constexpr std::uintptr_t removed = 1;
   static constexpr std::size_t few = 64;                              ///< places in the table itself
   static constexpr std::size_t least_growth = std::size_t{64} << 10;  ///< bytes
-  static constexpr std::size_t growths = 5;                           ///< 64 KiB … 1 MiB
 
   using place = std::atomic<std::uintptr_t>;
   struct places {

@@ -16,6 +16,7 @@ module strata.platform:fault.posix;
 import :error;
 import :fault;
 import :fork;
+import :image;
 
 namespace strata::platform {
 namespace {
@@ -214,6 +215,8 @@ os_error hook(hooked_signal& signal) noexcept {
 }  // namespace
 
 os_error install_fault_hook(fault_callback callback) noexcept {
+  const auto* const code = reinterpret_cast<const void*>(&strata_platform_on_fault);
+  if (const os_error refused = keep_loaded(code); refused.failed()) return refused;
   // Not under our lock, which a fork takes after the registry's.
   if (const os_error refused = at_fork(whole_in_child); refused.failed()) return refused;
   const std::lock_guard lock(changes);

@@ -6,7 +6,10 @@ module;
 
 export module strata.platform:image;
 
-/// The code in this process: which file lies where, so that a profile's addresses can be named by another program.
+import :error;
+
+/// The code in this process: which file lies where, so that a profile's addresses can be named by another program; and
+/// what must not go while somebody may still call it.
 ///
 /// Nothing here throws or logs, and nothing is locked when a function returns; the loader is asked anew with each call.
 ///
@@ -30,5 +33,11 @@ struct image {
 /// Number `index` of the stretches there are, from 0 on, into `out`. False: there are no so many. Numbers stay as they
 /// are as long as nothing is loaded or unloaded.
 [[nodiscard]] bool image_at(std::size_t index, image& out) noexcept;
+
+/// The image that `inside` points into stays until the process ends, as far as dlclose() is concerned: for what the OS
+/// will call some day, a thread's end or a signal's handler, in a library that may be closed before. Nothing has to be
+/// done for the program itself. A library takes the loader's lock, and perhaps some of malloc's memory.
+/// Refused: ENOENT (no image is there, or the loader does not know it).
+[[nodiscard]] os_error keep_loaded(const void* inside) noexcept;
 
 }  // namespace strata::platform

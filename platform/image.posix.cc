@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 module strata.platform:image.posix;
 
+import :error;
 import :image;
 
 namespace strata::platform {
@@ -92,6 +95,18 @@ int visit(dl_phdr_info* info, std::size_t /*bytes*/, void* argument) noexcept {
 bool image_at(std::size_t index, image& out) noexcept {
   search wanted{index, static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)), &out};
   return ::dl_iterate_phdr(&visit, &wanted) != 0;
+}
+
+os_error keep_loaded(const void* inside) noexcept {
+  Dl_info unused;
+  void* map = nullptr;
+  if (::dladdr1(inside, &unused, &map, RTLD_DL_LINKMAP) == 0 || map == nullptr) return {"dladdr1", ENOENT};
+  const char* const name = static_cast<const link_map*>(map)->l_name;
+  if (name == nullptr || *name == '\0') return success;  // the program: glibc gives it no name
+  void* const again = ::dlopen(name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+  if (again == nullptr) return {"dlopen", ENOENT};
+  ::dlclose(again);
+  return success;
 }
 
 }  // namespace strata::platform

@@ -16,6 +16,7 @@ import :error;
 ///          PTHREAD_DESTRUCTOR_ITERATIONS rounds (4), of which sanitizers need the last for themselves. So three are
 ///          made here, and in the third a registration is refused. Not seen, and lost: a thread's first registration
 ///          ever that some other key's destructor makes in the OS's last round.
+/// Library  where this code lies in a library, that stays loaded from the first registration on (keep_loaded)
 /// Never    when the thread does not end but its process: exit(), quick_exit(), _exit(), a signal, a return from main
 /// Threads  a hook belongs to the thread that registered it, which alone may cancel it
 /// Fork     the child has the hooks of the thread that forked; those of other threads are gone without a call
@@ -49,7 +50,7 @@ class thread_exit_hook {
 
 /// Has `hook` called when the calling thread ends. Registering a registered hook changes nothing.
 /// Refused, and not registered: EAGAIN (no key left in the process, or the thread is in its last round: do at once what
-/// the hook would have done), ENOMEM.
+/// the hook would have done), ENOMEM, ENOENT (of keep_loaded).
 [[nodiscard]] os_error at_thread_exit(thread_exit_hook& hook) noexcept;
 
 /// Takes the call back, also while the thread ends. Returns whether it was still to come.

@@ -10,6 +10,7 @@ module;
 module strata.platform:thread_exit.posix;
 
 import :error;
+import :image;
 import :thread_exit;
 
 namespace strata::platform {
@@ -81,6 +82,9 @@ extern "C" void strata_platform_thread_exit_round(void*) {
 os_error key_of_hooks(pthread_key_t& key) noexcept {
   std::uint64_t published = published_key.load(std::memory_order_acquire);
   if (published == 0) {
+    // Threads that are under way call it when they end, even if it lies in a library that was closed before.
+    const auto* const ours = reinterpret_cast<const void*>(&strata_platform_thread_exit_round);
+    if (const os_error refused = keep_loaded(ours); refused.failed()) return refused;
     pthread_key_t made{};
     if (const int code = ::pthread_key_create(&made, strata_platform_thread_exit_round); code != 0)
       return {"pthread_key_create", code};

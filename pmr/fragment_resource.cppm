@@ -11,6 +11,7 @@ export module strata.pmr:fragment_resource;
 import :exhaustion;
 import :fragment_options;
 import :fragment_supply;
+import :grounds;
 import :inspected_blocks;
 import :layer;
 import :ledger;
@@ -105,6 +106,10 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
   /// The same, but what is wrong is for the caller to report; nothing has changed then.
   [[nodiscard]] mem::fragment_fault try_put(void* p, std::size_t bytes, fragment_tag tag) noexcept;
 
+  /// What it has of upstream, by which it is known to others. For an assembly it is part of.
+  [[nodiscard]] grounds& holdings() noexcept { return supply_.holdings(); }
+  [[nodiscard]] const grounds& holdings() const noexcept { return supply_.holdings(); }
+
   /// Whose `p` is, any address. O(1). Any thread; that others give it back meanwhile is the caller's to prevent.
   [[nodiscard]] fragment_owner owner(const void* p) const noexcept;
   /// Whether `p` lies in a live block.
@@ -149,6 +154,9 @@ class fragment_resource final : public direct_layer<fragment_resource<Upstream>>
     return mem::inspected() ? allocate_inspected(bytes, alignment) : take(bytes, alignment, 0);
   }
   inline void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) override {
+    if (holdings().has_tenant(p)) [[unlikely]] {
+      return holdings().report({this->name(), mem::describe(mem::fragment_fault::foreign), p, bytes, alignment});
+    }
     mem::inspected() ? deallocate_inspected(p, bytes, alignment) : put(p, bytes, alignment, 0);
   }
 
@@ -229,7 +237,7 @@ template <class Upstream>
 void fragment_resource<Upstream>::put(void* p, std::size_t bytes, std::size_t alignment, fragment_tag tag) noexcept {
   const mem::fragment_fault fault = try_put(p, bytes, tag);
   if (fault != mem::fragment_fault::none) [[unlikely]] {
-    report_misuse({this->name(), mem::describe(fault), p, bytes, alignment});
+    holdings().report({this->name(), mem::describe(fault), p, bytes, alignment});
   }
 }
 

@@ -11,6 +11,7 @@ export module strata.pmr:fragment_supply;
 
 import :allocation_error;
 import :fragment_options;
+import :grounds;
 
 import strata.mem;
 
@@ -76,6 +77,9 @@ class fragment_supply {
   /// Gives everything back; all runs are void. The next request takes a first region again.
   void release() noexcept;
 
+  /// What it has of upstream, by which it is known to others.
+  [[nodiscard]] grounds& holdings() noexcept { return grounds_; }
+  [[nodiscard]] const grounds& holdings() const noexcept { return grounds_; }
   [[nodiscard]] const fragments& options() const noexcept { return options_; }
   [[nodiscard]] const mem::fragment_store& store() const noexcept { return store_; }
   /// Bytes from upstream, or of the caller's memory.
@@ -142,6 +146,7 @@ class fragment_supply {
   mem::decay_timer<mem::threads::any> timer_{decay_};
   /// Fragments of the first region, got or given back, that are neither out nor in the reserve; kept only if there is one.
   std::atomic<std::ptrdiff_t> spare_{-reserved()};
+  grounds grounds_{options_.name};
   mem::tally<mem::threads::any> held_;  ///< bytes from upstream
   mem::tally<mem::threads::any> more_words_;
   mem::tally<mem::threads::any> contended_;
@@ -156,6 +161,7 @@ fragment_supply<Upstream>::fragment_supply(Upstream* upstream, const fragments& 
 template <class Upstream>
 fragment_supply<Upstream>::fragment_supply(std::span<std::byte> memory, const fragments& options)
     : upstream_(nullptr), options_(valid(options)), own_(memory) {
+  grounds_.add(memory.data(), memory.size());
   add_first(0);
 }
 
@@ -433,6 +439,7 @@ void* fragment_supply<Upstream>::obtain(std::size_t bytes, std::size_t alignment
   void* const p = upstream_->allocate(bytes, alignment);
   if (options_.prefault) mem::touch(p, bytes);
   held_.add(bytes);
+  grounds_.add(p, bytes);
   return p;
 }
 
@@ -440,6 +447,7 @@ template <class Upstream>
 void fragment_supply<Upstream>::give_back(void* p, std::size_t bytes, std::size_t alignment) noexcept {
   held_.subtract(bytes);
   if (mem::inspected()) mem::show(p, bytes);
+  grounds_.remove(p, bytes);
   upstream_->deallocate(p, bytes, alignment);
 }
 

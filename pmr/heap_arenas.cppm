@@ -6,6 +6,7 @@ module;
 export module strata.pmr:heap_arenas;
 
 import :allocation_error;
+import :grounds;
 import :heap_blocks;
 import :heap_options;
 import :heap_request;
@@ -42,7 +43,10 @@ class heap_arenas {
   static constexpr std::size_t alignment = alignof(std::max_align_t);
 
   inline heap_arenas(Upstream* upstream, heap_blocks<Threads>& blocks) noexcept
-      : upstream_(upstream), blocks_(blocks), timer_(mem::decay_period(blocks.options().decay_ms)) {}
+      : upstream_(upstream),
+        blocks_(blocks),
+        timer_(mem::decay_period(blocks.options().decay_ms)),
+        grounds_(blocks.options().name) {}
   heap_arenas(const heap_arenas&) = delete;
   heap_arenas& operator=(const heap_arenas&) = delete;
 
@@ -63,6 +67,8 @@ class heap_arenas {
   inline void tick_if_due() noexcept {
     if (std::uint64_t now = 0; timer_.is_due(now)) tick(now);
   }
+  /// What it has of upstream, by which it is known to others.
+  [[nodiscard]] inline const grounds& holdings() const noexcept { return grounds_; }
   [[nodiscard]] inline bool decays() const noexcept { return timer_.is_on(); }
   /// All go, with all blocks.
   void release() noexcept;
@@ -77,6 +83,7 @@ class heap_arenas {
   heap_blocks<Threads>& blocks_;
   mem::growth_for<Threads> turns_;
   mem::decay_timer<Threads> timer_;
+  grounds grounds_;
 };
 
 // Neighbours stay what they are while merge is asked: arenas come and go in turns.
@@ -92,6 +99,7 @@ void* heap_arenas<Upstream, Threads>::serve_from_new(const heap_request& r, std:
   }
   std::size_t bytes = options.next_arena(blocks_.arena_bytes(), needed);
   void* const start = allocate(bytes, needed);
+  grounds_.add(start, bytes);
   bool with_upper = false;
   bool with_lower = false;
   if (options.merge != nullptr) {
@@ -122,7 +130,9 @@ void* heap_arenas<Upstream, Threads>::allocate(std::size_t& bytes, std::size_t n
 // Returns its bytes; 0 when there is none.
 template <class Upstream, threads Threads>
 std::size_t heap_arenas<Upstream, Threads>::give_back(const leaving& arena) noexcept {
-  if (arena.start != nullptr) upstream_->deallocate(arena.start, arena.bytes, alignment);
+  if (arena.start == nullptr) return 0;
+  grounds_.remove(arena.start, arena.bytes);
+  upstream_->deallocate(arena.start, arena.bytes, alignment);
   return arena.bytes;
 }
 

@@ -90,6 +90,13 @@ const char* heap_blocks<Threads>::judge(mem::heap_fault fault) noexcept {
   return mem::describe(fault);
 }
 
+template <threads Threads>
+typename heap_blocks<Threads>::sight heap_blocks<Threads>::look_at(const void* p) const noexcept {
+  const mem::lock held(lock_);
+  if (damage_ != nullptr || heap_.inspect(p) == mem::heap_fault::none) return sight::block;
+  return heap_.find_region(p) != nullptr ? sight::arena : sight::elsewhere;
+}
+
 // Looks at the blocks that wait.
 template <threads Threads>
 void heap_blocks<Threads>::settle() const noexcept {

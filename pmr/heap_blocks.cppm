@@ -142,6 +142,14 @@ class heap_blocks {
   /// The sentence. A pointer that is no block is a fault of the caller's or of the heap's: then it is damaged from now on.
   [[nodiscard]] const char* judge(mem::heap_fault fault) noexcept;
 
+  /// What there is at an address, at a glance. A damaged heap takes everything for a block.
+  enum class sight : std::uint8_t {
+    block,      ///< what may still be found to be none when it is looked at
+    arena,      ///< none, but in an arena
+    elsewhere,  ///< outside of all arenas
+  };
+  [[nodiscard]] sight look_at(const void* p) const noexcept;
+
   // --- what there is
   [[nodiscard]] statistics stats() const noexcept;
   [[nodiscard]] heap_figures counters() const noexcept;

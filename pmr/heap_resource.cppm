@@ -14,6 +14,7 @@ export module strata.pmr:heap_resource;
 
 import :allocation_error;
 import :finding;
+import :grounds;
 import :heap_arenas;
 import :heap_blocks;
 import :heap_compaction;
@@ -200,6 +201,9 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
     if constexpr (mem::has_address_sanitizer) {
       take_detour(due);
     } else {
+      if constexpr (mem::checked) {
+        if (is_anothers(p)) return refuse(mem::heap_fault::not_a_block, due);
+      }
       typename blocks::verdict verdict;
       if (!blocks_.deallocate(due, arenas_.decays(), verdict)) [[unlikely]] {
         after(verdict, due);
@@ -221,6 +225,7 @@ class heap_resource final : public direct_layer<heap_resource<Upstream, Threads>
   [[nodiscard]] void* serve_by_all_means(const heap_request& r, std::size_t needed);
   std::size_t compact_in_turn();
   void tell_wrong();
+  [[nodiscard]] bool is_anothers(const void* p) const noexcept;
   void refuse(mem::heap_fault fault, const given_block& block);
   void panic(const misuse& what) const;
   [[noreturn]] void fail(const heap_request& r, const char* reason);
@@ -449,8 +454,27 @@ void heap_resource<Upstream, Threads>::tell_wrong() {
   }
 }
 
+// Whether it lies in no arena, or another keeper lives there. Under an inspector that is looked at elsewhere.
+template <class Upstream, threads Threads>
+bool heap_resource<Upstream, Threads>::is_anothers(const void* p) const noexcept {
+  if (mem::inspected()) return false;
+  if (arenas_.holdings().has_tenant(p)) return true;
+  switch (blocks_.look_at(p)) {
+    case blocks::sight::block:
+      return false;
+    case blocks::sight::arena:
+      return static_cast<bool>(arenas_.holdings().whose(p));
+    case blocks::sight::elsewhere:
+      break;
+  }
+  return true;
+}
+
 template <class Upstream, threads Threads>
 void heap_resource<Upstream, Threads>::refuse(mem::heap_fault fault, const given_block& block) {
+  if (const finding other = arenas_.holdings().whose(block.at); other) {
+    return panic(inspection().told(other, block.at, block.bytes, block.alignment));
+  }
   panic({this->name(), blocks_.judge(fault), block.at, block.bytes, block.alignment});
 }
 

@@ -18,6 +18,7 @@ export module strata.pmr:mempool_resource;
 import :allocation_error;
 import :exhaustion;
 import :fragment_resource;
+import :grounds;
 import :inspected_blocks;
 import :layer;
 import :misuse;
@@ -309,6 +310,7 @@ mempool_resource<Upstream>::mempool_resource(Upstream* upstream, const mempool& 
       heap_(&this->fragments_, options.heaps, of_heaps, of_books, decay()),
       places_(static_cast<places*>(this->fragments_.take(sizeof(places), alignof(places), of_books))),
       inspected_(options.name) {
+  this->fragments_.holdings().rename(options.name);
   ::new (static_cast<void*>(places_)) places{};
 }
 
@@ -403,7 +405,9 @@ template <class Upstream>
 void mempool_resource<Upstream>::put(void* p, std::size_t bytes, std::size_t alignment) noexcept {
   const fragment_owner owner = this->fragments_.owner(p);
   const char* wrong = nullptr;
-  if (heap_.has(owner.tag)) {
+  if (this->fragments_.holdings().has_tenant(p) && client_of(owner.tag) == nullptr) [[unlikely]] {
+    wrong = mem::describe(mem::fragment_fault::foreign);
+  } else if (heap_.has(owner.tag)) {
     wrong = heap_.deallocate(p, bytes == any_size ? 0 : bytes, owner);
   } else if (mempool_client* const client = client_of(owner.tag); client == nullptr) {
     const std::size_t has = bytes == any_size ? owner.bytes : bytes > mem::max_object ? bytes : whole(bytes);
@@ -412,7 +416,12 @@ void mempool_resource<Upstream>::put(void* p, std::size_t bytes, std::size_t ali
   } else if (bytes == any_size) {
     client->take_back(p);
   } else {
-    wrong = "deallocated an item of a cache as a block of the pool";
+    return report_misuse({.layer = this->name(),
+                          .sentence = "deallocated an item of a cache as a block of the pool",
+                          .pointer = p,
+                          .bytes = bytes,
+                          .alignment = alignment,
+                          .detail = client->as_layer().name()});
   }
   if (wrong != nullptr) [[unlikely]] {
     say(wrong, p, bytes, alignment);
@@ -472,7 +481,7 @@ mempool_owner mempool_resource<Upstream>::owner(const void* p) const noexcept {
 template <class Upstream>
 void mempool_resource<Upstream>::say(const char* sentence, const void* p, std::size_t bytes,
                                      std::size_t alignment) const noexcept {
-  report_misuse({this->name(), sentence, p, bytes == any_size ? 0 : bytes, alignment});
+  this->fragments_.holdings().report({this->name(), sentence, p, bytes == any_size ? 0 : bytes, alignment});
 }
 
 template <class Upstream>

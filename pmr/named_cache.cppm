@@ -8,6 +8,7 @@ module;
 export module strata.pmr:named_cache;
 
 import :allocation_error;
+import :grounds;
 import :inspected_blocks;
 import :layer;
 import :misuse;
@@ -104,10 +105,11 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
       : base(options.name, upstream),
         options_(options),
         plain_(mem::slot_shape::of(options.item_bytes, options.alignment, options.chunk_bytes, options.min_items)),
+        grounds_(options.name),
         inspected_(options.name),
         items_(options.name, upstream, mem::inspected() ? inspected_shape() : plain_, mem::inspected(),
-               mem::decay_period(options.decay_ms)),
-        others_(upstream) {}
+               mem::decay_period(options.decay_ms), &grounds_),
+        others_(upstream, &grounds_) {}
   ~named_cache() override;
 
   /// An item's bytes. Never null.
@@ -171,11 +173,11 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
   template <class Fault>
   void report(Fault fault, const void* p, std::size_t bytes) noexcept {
     if (mem::inspected()) return (void)inspected_.take_back(p, bytes, options_.alignment);
-    report_misuse({.layer = this->name(),
-                   .sentence = mem::describe(fault),
-                   .pointer = p,
-                   .bytes = bytes,
-                   .alignment = options_.alignment});
+    grounds_.report({.layer = this->name(),
+                     .sentence = mem::describe(fault),
+                     .pointer = p,
+                     .bytes = bytes,
+                     .alignment = options_.alignment});
   }
 
  private:
@@ -191,6 +193,9 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
   [[nodiscard, gnu::noinline]] void* take_slowly(std::size_t bytes, std::size_t alignment);
   [[nodiscard, gnu::noinline]] void* take_other(std::size_t bytes, std::size_t alignment);
   inline void take_back(void* p, std::size_t bytes, std::size_t alignment) noexcept {
+    if (grounds_.has_tenant(p)) [[unlikely]] {
+      return report(mem::slot_fault::foreign, p, bytes);
+    }
     if (!items_.put_easily(p, bytes)) [[unlikely]] {
       take_back_slowly(p, bytes, alignment);
     }
@@ -232,6 +237,7 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
 
   const cache_options<Threads> options_;
   const mem::slot_shape plain_;  ///< of items as they are when nobody inspects
+  grounds grounds_;
   inspected_blocks inspected_;
   slot_supply<Upstream, Threads> items_;
   other_blocks<Upstream, Threads> others_;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <cstddef>
 #include <memory_resource>
 
 export module strata.pmr:other_blocks;
 
 import :allocation_error;
+import :grounds;
 import :ledger;
 import :report;
 
@@ -20,7 +22,8 @@ export namespace strata::pmr {
 template <class Upstream, mem::threads Threads>
 class other_blocks {
  public:
-  explicit other_blocks(Upstream* upstream) noexcept : upstream_(upstream) {}
+  /// `held` gets to know each block.
+  explicit other_blocks(Upstream* upstream, grounds* held = nullptr) noexcept : upstream_(upstream), grounds_(held) {}
   ~other_blocks() { release(); }
   other_blocks(const other_blocks&) = delete;
   other_blocks& operator=(const other_blocks&) = delete;
@@ -32,7 +35,9 @@ class other_blocks {
       if (whole == 0) throw allocation_error(layer, bytes, alignment, "no machine has so much memory");
       void* const base = upstream_->allocate(whole, blocks::whole_alignment(alignment));
       ledger_.handed_out(bytes);
-      return live_.add(base, bytes, alignment);
+      void* const payload = live_.add(base, bytes, alignment);
+      if (grounds_ != nullptr) grounds_->add(payload, std::max<std::size_t>(bytes, 1));
+      return payload;
     } catch (...) {
       ledger_.failed();
       throw;
@@ -41,6 +46,7 @@ class other_blocks {
 
   /// A fault changes nothing.
   [[nodiscard]] mem::owned_fault deallocate(void* p, std::size_t bytes) noexcept {
+    if (grounds_ != nullptr && !grounds_->begins(p)) return mem::owned_fault::not_live;  // nothing is read there
     mem::owned_block* b = nullptr;
     if (const mem::owned_fault fault = live_.remove(p, bytes, b); fault != mem::owned_fault::none) return fault;
     ledger_.taken_back(bytes);
@@ -72,14 +78,16 @@ class other_blocks {
  private:
   using blocks = mem::owned_blocks<Threads>;
 
-  // The record lies in what goes: all of it is read before.
+  // The record lies in what goes, in front of the payload: all of it is read before.
   void give_back(const mem::owned_block& block) noexcept {
     const mem::owned_block gone = block;
+    if (grounds_ != nullptr) grounds_->remove(&block + 1, 1);
     if (mem::inspected()) mem::show(gone.base, gone.bytes);
     upstream_->deallocate(gone.base, gone.bytes, gone.alignment);
   }
 
   Upstream* const upstream_;
+  grounds* const grounds_;  ///< or null
   blocks live_;
   ledger_for<Threads == mem::threads::any> ledger_;
 };

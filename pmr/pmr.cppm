@@ -19,6 +19,7 @@ export import :fragment_options;
 export import :fragment_part;
 export import :fragment_resource;
 export import :fragment_supply;
+export import :grounds;
 export import :guard_adaptor;
 export import :gzip_stream;
 export import :handle;

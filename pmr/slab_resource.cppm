@@ -9,6 +9,7 @@ module;
 export module strata.pmr:slab_resource;
 
 import :allocation_error;
+import :grounds;
 import :inspected_blocks;
 import :layer;
 import :ledger;
@@ -36,7 +37,8 @@ import strata.mem;
 /// Throws         what upstream throws, or allocation_error for sizes no machine has; nothing has changed. Constructed
 ///                with options that cannot be: std::invalid_argument
 /// Deallocate     noexcept; size and alignment as allocated, else undefined. A second deallocation is noticed when the
-///                block returns to its slab; with `checks` at once. Under an inspector all of it is misuse, noticed at once
+///                block returns to its slab; with `checks` at once. In a checked build what is no block of this is misuse,
+///                by both names where it is another's. Under an inspector all of it is misuse, noticed at once
 /// Equality       identity
 /// Fork           the child can allocate and deallocate at once; trim() gives back what was in caches of threads it does not
 ///                have, but of one that was in the middle of a call
@@ -125,6 +127,7 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
                {.bytes = options.cache_bytes}),
         large_(mem::decay_period(options.decay_ms)),
         timer_(mem::decay_period(options.decay_ms)),
+        grounds_(options.name),
         inspected_(options.name) {}
 
   ~slab_resource() override { release(); }
@@ -192,6 +195,9 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
     if constexpr (mem::has_address_sanitizer) {
       deallocate_slowly(p, bytes, alignment);
     } else {
+      if constexpr (mem::checked) {
+        if (is_refused(p, bytes, alignment)) return;
+      }
       const std::size_t last = mem::size_class::last_byte(bytes, alignment);
       if (last >= options_.largest) [[unlikely]] {
         return deallocate_slowly(p, bytes, alignment);
@@ -209,6 +215,7 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
 
   [[nodiscard, gnu::noinline]] void* allocate_slowly(std::size_t bytes, std::size_t alignment);
   [[gnu::noinline]] void deallocate_slowly(void* p, std::size_t bytes, std::size_t alignment) noexcept;
+  [[nodiscard]] bool is_refused(const void* p, std::size_t bytes, std::size_t alignment) const noexcept;
   [[nodiscard]] void* allocate_inspected(std::size_t bytes, std::size_t alignment);
   [[nodiscard]] inline auto as_put() noexcept {
     return [this](const inspected_blocks::room& due) noexcept { put(due.start, due.bytes, due.alignment); };
@@ -222,6 +229,7 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   [[nodiscard]] void* allocate_large(std::size_t bytes, std::size_t alignment);
   void deallocate_large(void* p, std::size_t bytes) noexcept;
   void add_span(bool touched);
+  void give_back_span(void* span) noexcept;
   void give_back(const mem::large_block& block) noexcept;
   std::size_t give_back_spans(std::size_t keep) noexcept;
   std::size_t give_back_large(std::size_t keep) noexcept;
@@ -239,7 +247,8 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   mem::tally<Threads> failures_;
   mem::tally<Threads> reserved_;      ///< bytes; kept beyond the hysteresis
   mutable mem::tally<Threads> peak_;  ///< highest live seen
-  inspected_blocks inspected_;        ///< then blocks lie in rooms, which are blocks to all else here
+  grounds grounds_;
+  inspected_blocks inspected_;  ///< then blocks lie in rooms, which are blocks to all else here
 };
 
 template <class Upstream>
@@ -314,7 +323,7 @@ template <class Upstream, threads Threads>
 void slab_resource<Upstream, Threads>::release() noexcept {
   for (mem::span* s = slabs_.clear(); s != nullptr;) {
     mem::span* const next = s->next;  // read before the span is gone
-    upstream_->deallocate(s, mem::span_bytes, mem::span_bytes);
+    give_back_span(s);
     s = next;
   }
   for (const mem::large_block* b = large_.clear(); b != nullptr;) {
@@ -365,6 +374,31 @@ void* slab_resource<Upstream, Threads>::allocate_inspected(std::size_t bytes, st
   return block;
 }
 
+// What is no block of this, or where another lives, changes nothing. A checked store says itself what it is given.
+template <class Upstream, threads Threads>
+bool slab_resource<Upstream, Threads>::is_refused(const void* p, std::size_t bytes,
+                                                  std::size_t alignment) const noexcept {
+  if (mem::inspected()) return false;
+  const std::size_t last = mem::size_class::last_byte(std::max<std::size_t>(bytes, 1), alignment);
+  if (options_.checks && last < options_.largest) return false;
+  mem::slab_fault fault = mem::slab_fault::foreign;
+  if (last < options_.largest) {
+    fault = slabs_.store().judge(mem::size_class::with(last), p);
+  } else if (grounds_.begins(p)) {
+    fault = mem::slab_fault::none;
+  }
+  const bool is_ours = fault != mem::slab_fault::foreign && !grounds_.has_tenant(p) &&
+                       (fault == mem::slab_fault::none || !grounds_.whose(p));
+  if (!is_ours) {
+    grounds_.report({.layer = this->name(),
+                     .sentence = mem::describe(mem::slab_fault::foreign),
+                     .pointer = p,
+                     .bytes = bytes,
+                     .alignment = alignment});
+  }
+  return !is_ours;
+}
+
 // A block of the resource's, or a room for one.
 template <class Upstream, threads Threads>
 void* slab_resource<Upstream, Threads>::obtain(std::size_t bytes, std::size_t alignment) {
@@ -397,6 +431,7 @@ void* slab_resource<Upstream, Threads>::refill(std::size_t c, std::size_t bytes)
 template <class Upstream, threads Threads>
 void slab_resource<Upstream, Threads>::add_span(bool touched) {
   void* const memory = upstream_->allocate(mem::span_bytes, mem::span_bytes);
+  grounds_.add(memory, mem::span_bytes);
   if (touched) mem::touch(memory, mem::span_bytes);
   slabs_.store().add_span(memory);
 }
@@ -431,6 +466,7 @@ void* slab_resource<Upstream, Threads>::allocate_large(std::size_t bytes, std::s
   void* p = large_.reuse(size, alignment);
   if (p == nullptr) {
     p = upstream_->allocate(size, alignment);
+    grounds_.add(p, size);
     if (mem::inspected()) mem::hide(p, size - sizeof(mem::large_block));
     large_.add(p, size, alignment);
   }
@@ -450,7 +486,7 @@ template <class Upstream, threads Threads>
 std::size_t slab_resource<Upstream, Threads>::give_back_spans(std::size_t keep) noexcept {
   std::size_t freed = 0;
   while (void* const span = slabs_.store().remove_empty_span(keep)) {
-    upstream_->deallocate(span, mem::span_bytes, mem::span_bytes);
+    give_back_span(span);
     freed += mem::span_bytes;
   }
   return freed;
@@ -466,18 +502,25 @@ std::size_t slab_resource<Upstream, Threads>::give_back_large(std::size_t keep) 
   return freed;
 }
 
+template <class Upstream, threads Threads>
+void slab_resource<Upstream, Threads>::give_back_span(void* span) noexcept {
+  grounds_.remove(span, mem::span_bytes);
+  upstream_->deallocate(span, mem::span_bytes, mem::span_bytes);
+}
+
 // The record lies in what goes: all of it is read before that.
 template <class Upstream, threads Threads>
 void slab_resource<Upstream, Threads>::give_back(const mem::large_block& block) noexcept {
   const mem::large_block gone = block;
   if (mem::inspected()) mem::show(gone.base, gone.bytes);
+  grounds_.remove(gone.base, gone.bytes);
   upstream_->deallocate(gone.base, gone.bytes, gone.alignment);
 }
 
 template <class Upstream, threads Threads>
 void slab_resource<Upstream, Threads>::report(const mem::refused_slot& refused, std::size_t bytes) noexcept {
   if (refused.fault == mem::slab_fault::none) return;
-  report_misuse(
+  grounds_.report(
       {.layer = this->name(), .sentence = mem::describe(refused.fault), .pointer = refused.slot, .bytes = bytes});
 }
 

@@ -10,6 +10,7 @@ module;
 export module strata.pmr:slot_supply;
 
 import :allocation_error;
+import :grounds;
 import :layer;
 
 import strata.mem;
@@ -36,12 +37,14 @@ export namespace strata::pmr {
 template <class Upstream, mem::threads Threads>
 class slot_supply {
  public:
-  /// Throws std::invalid_argument for slots that cannot be. `name` is for errors.
+  /// Throws std::invalid_argument for slots that cannot be. `name` is for errors. `held` gets to know what there is of
+  /// upstream.
   slot_supply(const char* name, Upstream* upstream, const mem::slot_shape& shape, bool hides = false,
-              mem::decay_period period = mem::decay_period(mem::no_decay))
+              mem::decay_period period = mem::decay_period(mem::no_decay), grounds* held = nullptr)
       : name_(name),
         upstream_(upstream),
         hides_(hides),
+        grounds_(held),
         slots_(valid(shape)),
         without_caches_(hides),
         decay_(period),
@@ -121,6 +124,7 @@ class slot_supply {
   const char* const name_;
   Upstream* const upstream_;
   const bool hides_;
+  grounds* const grounds_;  ///< or null
   mem::cached_slots<Threads> slots_;
   mem::growth_for<Threads> growth_;  ///< who adds chunks and takes them away
   mem::mutex_for<Threads> books_{
@@ -317,6 +321,7 @@ template <class Upstream, mem::threads Threads>
 void* slot_supply<Upstream, Threads>::obtain(std::size_t bytes, std::size_t alignment) {
   void* const p = upstream_->allocate(bytes, alignment);
   held_.add(bytes);
+  if (grounds_ != nullptr) grounds_->add(p, bytes);
   return p;
 }
 
@@ -324,6 +329,7 @@ template <class Upstream, mem::threads Threads>
 void slot_supply<Upstream, Threads>::give_back(void* p, std::size_t bytes, std::size_t alignment) noexcept {
   if (hides_) mem::show(p, bytes);
   held_.subtract(bytes);
+  if (grounds_ != nullptr) grounds_->remove(p, bytes);
   upstream_->deallocate(p, bytes, alignment);
 }
 

@@ -10,8 +10,8 @@ import re
 import subprocess
 import tempfile
 
-PLAIN, DEBUG, ASAN, MEMCHECK = "plain", "debug", "ASan", "memcheck"
-MODES = {"p": PLAIN, "d": DEBUG, "a": ASAN, "m": MEMCHECK}
+PLAIN, CHECKED, DEBUG, ASAN, MEMCHECK = "plain", "checked", "debug", "ASan", "memcheck"
+MODES = {"p": PLAIN, "c": CHECKED, "d": DEBUG, "a": ASAN, "m": MEMCHECK}
 LETTERS = {mode: letter for letter, mode in MODES.items()}
 
 MISUSES = ["write after deallocate", "read after deallocate", "overflow", "underflow", "double deallocate", "wrong size", "wrong alignment",
@@ -65,7 +65,7 @@ FITTING = {
     "use after release": _touch("write") + _TWICE + _OF_NO_BLOCK + [
         r"strata: one: destroyed with live blocks", r"strata: one: use after its memory ended: a store to a block"],
 }
-# Without a debug layer and a detector, a resource cannot know of others.
+# Without a debug layer and a detector, a resource need not know of others. (Checked builds do: tests/pmr/grounds_test.cc.)
 FITTING_PLAIN = {"foreign resource": _OF_NO_BLOCK}
 
 
@@ -111,7 +111,7 @@ def judge(mode, misuse, cell):
     said = re.sub(r"^touches .*\n", "", cell.text, flags=re.MULTILINE)
     if misuse in ("read after deallocate", "uninitialised read") and cell.end == f"exit {FILL_STATUS}" and mode == DEBUG:
         return BY_FILL
-    fitting = FITTING[misuse] + (FITTING_PLAIN.get(misuse, []) if mode == PLAIN else [])
+    fitting = FITTING[misuse] + (FITTING_PLAIN.get(misuse, []) if mode in (PLAIN, CHECKED) else [])
     if touched:
         fitting = [f.replace("TOUCHED", "0x0*" + touched.group(1)) for f in fitting]
     fits = re.compile("|".join(fitting), re.IGNORECASE)
@@ -183,7 +183,7 @@ def count(row, modes):
     possible = [cell for cell in row.values() if CANNOT_BE not in cell]
     letters = {LETTERS[m] for m in modes}
     seen = [cell for cell in possible if any(m[0] in letters and m[1:] in (SEEN, BY_FILL) for m in cell)]
-    return f"{len(seen)}/{len(possible)}" if seen or modes == (PLAIN,) else "–"
+    return f"{len(seen)}/{len(possible)}" if seen or modes in ((PLAIN,), (CHECKED,)) else "–"
 
 
 HEAD = "| subject |"
@@ -191,7 +191,7 @@ HEAD = "| subject |"
 
 def shown(table):
     """The table as Markdown."""
-    sums = [(PLAIN,), (DEBUG,), (ASAN,), (MEMCHECK,), (ASAN, MEMCHECK)]
+    sums = [(PLAIN,), (CHECKED,), (DEBUG,), (ASAN,), (MEMCHECK,), (ASAN, MEMCHECK)]
     lines = ["| " + " | ".join(["subject"] + MISUSES + [" or ".join(s) for s in sums]) + " |"]
     lines.append("|---" * (1 + len(MISUSES) + len(sums)) + "|")
     for subject, row in table.items():
@@ -224,9 +224,12 @@ def _table_lines(text):
     return lines[starts[0]:end]
 
 
+_NOT_CLAIMED = [LETTERS[mode] + outcome for mode in (PLAIN, CHECKED) for outcome in (CRASH, UNFIT)]
+
+
 def _claims(table):
     """What is claimed: nothing of std's resources, nor how a plain program dies without a word, which is malloc's affair."""
-    return {subject: {misuse: [m for m in marks if m not in ("p" + CRASH, "p" + UNFIT)] for misuse, marks in row.items()}
+    return {subject: {misuse: [m for m in marks if m not in _NOT_CLAIMED] for misuse, marks in row.items()}
             for subject, row in table.items() if is_strata(subject)}
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/misuse.md says what is seen of each misuse, and by whom; ordinary work is never reported.
 
-    bazel test //tests/misuse:matrix_test                                  # plain, below a debug_adaptor, under memcheck
+    bazel test //tests/misuse:matrix_test                                  # with assertions alone, below a debug_adaptor, under memcheck
+    bazel test --config=opt //tests/misuse:matrix_test                     # plain
     bazel test --config=asan_ubsan //tests/misuse:matrix_test              # under AddressSanitizer
-    bazel run [--config=asan_ubsan] //tests/misuse:matrix_test -- --update # writes what is so now into the table
+    bazel run [--config=…] //tests/misuse:matrix_test -- --update # writes what is so now into the table
 """
 
 import os
@@ -17,7 +18,7 @@ DOCUMENT = "docs/misuse.md"
 
 def modes_of(program):
     built = subprocess.run([program, "--build"], capture_output=True, text=True, check=True).stdout.strip()
-    return {"plain": [matrix.PLAIN, matrix.DEBUG, matrix.MEMCHECK], "asan": [matrix.ASAN]}[built]
+    return {"plain": [matrix.PLAIN], "checked": [matrix.CHECKED, matrix.DEBUG, matrix.MEMCHECK], "asan": [matrix.ASAN]}[built]
 
 
 def main():

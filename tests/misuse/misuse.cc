@@ -2,7 +2,7 @@
 //
 // misuse            every misuse on every subject, and ordinary work on each
 // misuse --watched  the same below a debug_adaptor
-// misuse --build    how this program was built: plain or asan
+// misuse --build    how this program was built: asan, checked (with assertions) or plain
 //
 // Each in a process of its own. Of each it prints how that ended and what it said:
 //
@@ -257,7 +257,12 @@ void run(const subject& what, const misuse& m, bool watched) {
 int main(int argc, char** argv) {
   const std::string_view flag = argc > 1 ? argv[1] : "";
   if (flag == "--build") {
-    std::puts(strata::test::under_asan ? "asan" : "plain");
+#ifdef NDEBUG
+    constexpr const char* otherwise = "plain";
+#else
+    constexpr const char* otherwise = "checked";
+#endif
+    std::puts(strata::test::under_asan ? "asan" : otherwise);
     return 0;
   }
   const bool watched = flag == "--watched";

@@ -220,6 +220,15 @@ STRATA_WRAP(int, fstat64, fstat, (int fd, struct stat64* known), (fd, known));
 STRATA_WRAP(int, fstatvfs, fstatvfs, (int fd, struct statvfs* place), (fd, place));
 STRATA_WRAP(int, fstatvfs64, fstatvfs, (int fd, struct statvfs64* place), (fd, place));
 
+extern "C" void* __real_dlopen(const char*, int);
+STRATA_WRAPPER void* __wrap_dlopen(const char* file, int mode) {
+  if (const int code = scripted(os_call::dlopen); code != 0) {
+    errno = code;  // only so that it can be told; dlopen() has texts of its own
+    return nullptr;
+  }
+  return __real_dlopen(file, mode);
+}
+
 extern "C" void* __real_shmat(int, const void*, int);
 STRATA_WRAPPER void* __wrap_shmat(int id, const void* address, int flags) {
   if (const int code = scripted(os_call::shmat); code != 0) {

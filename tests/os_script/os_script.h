@@ -57,8 +57,9 @@ enum class os_call : int {
   pthread_key_create,
   pthread_setspecific,
   pthread_atfork,
+  dlopen,
 };
-inline constexpr int os_call_count = static_cast<int>(os_call::pthread_atfork) + 1;
+inline constexpr int os_call_count = static_cast<int>(os_call::dlopen) + 1;
 
 /// While it lives, calls are counted and fail as it says; afterwards everything is as before. One at a time in a
 /// process (checked). Members may be called from any thread; the script counts the calls of all threads.

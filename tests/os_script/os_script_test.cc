@@ -5,6 +5,7 @@
 #include "tests/os_script/os_script.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/futex.h>
@@ -161,6 +162,7 @@ std::vector<sample> samples() {
        }},
       {os_call::pthread_setspecific, [] { return ::pthread_setspecific(key, nullptr); }},
       {os_call::pthread_atfork, [] { return ::pthread_atfork(nothing, nothing, nothing); }},
+      {os_call::dlopen, [] { return told(::dlopen(nullptr, RTLD_LAZY) == nullptr ? -1 : 0); }},
   };
 }
 

@@ -3,10 +3,13 @@
 //  * the stretch a function of the program lies in is told, with the program's path, an offset in that file where the same
 //    bytes are, and the build id the linker put there
 //  * shared libraries are told too; stretches have whole pages and do not overlap; numbers end
+//  * the program and libraries can be kept loaded, what is no code cannot; a loader that refuses is told
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -14,6 +17,8 @@
 #include <iterator>
 #include <string>
 #include <vector>
+
+#include "tests/os_script/os_script.h"
 
 import strata.platform;
 
@@ -93,6 +98,29 @@ TEST(Image, NumbersEnd) {
   EXPECT_TRUE(platform::image_at(count - 1, each));
   EXPECT_FALSE(platform::image_at(count, each));
   EXPECT_FALSE(platform::image_at(count + 1000, each));
+}
+
+// What is closed without it goes, and what is kept stays: tests/pmr/unload_test.cc.
+TEST(Image, KeepsTheProgramAndLibrariesLoaded) {
+  strata::test::os_script script;
+  EXPECT_FALSE(platform::keep_loaded(reinterpret_cast<const void*>(&all_images)).failed());
+  EXPECT_EQ(script.calls(strata::test::os_call::dlopen), 0U) << "the program stays anyway";
+  const void* const in_library = ::dlsym(RTLD_NEXT, "strtoul");
+  ASSERT_NE(in_library, nullptr);
+  EXPECT_FALSE(platform::keep_loaded(in_library).failed());
+}
+
+TEST(Image, TellsWhatCannotBeKeptLoaded) {
+  const char here = 0;
+  const platform::os_error nowhere = platform::keep_loaded(&here);
+  EXPECT_STREQ(nowhere.call, "dladdr1");
+  EXPECT_EQ(nowhere.code, ENOENT);
+
+  strata::test::os_script script;
+  script.fail(strata::test::os_call::dlopen, 1, EINVAL);
+  const platform::os_error refused = platform::keep_loaded(::dlsym(RTLD_NEXT, "fwrite"));
+  EXPECT_STREQ(refused.call, "dlopen");
+  EXPECT_EQ(refused.code, ENOENT);
 }
 
 }  // namespace
