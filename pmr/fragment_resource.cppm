@@ -44,7 +44,7 @@ import strata.mem;
 ///                the process. Constructed with options that cannot be: std::invalid_argument; without its first region:
 ///                what upstream throws
 /// Deallocate     noexcept; size as allocated. Twice, from inside a block, another size, a foreign pointer: misuse, noticed
-///                at once, always; the bitmap stays as it was
+///                at once, always; the bitmap stays as it was. In a checked build whose a foreign block is, too
 /// Equality       identity
 /// Fork           the child can allocate and deallocate at once; blocks of threads it does not have stay out
 /// Exit           destruction gives every region back, live blocks or not; live_at_end says whether those are misuse

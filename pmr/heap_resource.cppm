@@ -47,7 +47,8 @@ import strata.mem;
 /// Deallocate     noexcept unless panic throws; size and alignment as allocated. A block that is free already and a
 ///                pointer that was never handed out are misuse; where the heap itself is found damaged then, it is
 ///                marked, and serves nothing until release(). Small blocks are looked at up to
-///                four deallocations later, or by whatever asks about the heap: `checks` has them looked at at once
+///                four deallocations later, or by whatever asks about the heap: `checks` has them looked at at once. In a
+///                checked build a block of another keeper is told at once, by both names
 /// Equality       identity
 /// Fork           the child has a private copy; both sides go on
 /// Exit           destruction gives every arena back, live blocks or not; live_at_end_is_misuse says whether those are

@@ -49,7 +49,8 @@ import strata.mem;
 ///                has changed. With exhaustion::aborts the same sentence ends the process. Constructed with options that
 ///                cannot be: std::invalid_argument; without its segment: what upstream throws
 /// Deallocate     noexcept; with the size, which is checked, or without. Null is fine. Twice, from inside a block, a foreign
-///                pointer, another size: misuse, noticed at once, always. Under an inspector any other size or alignment
+///                pointer, another size: misuse, noticed at once, always; in a checked build also whose that is. Under an
+///                inspector any other size or alignment
 /// Equality       identity
 /// Fork           the child can allocate and deallocate at once; blocks of threads it does not have stay out
 /// Exit           destruction gives the segment back, live blocks or not; live_at_end says whether those are misuse. Its

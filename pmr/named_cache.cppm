@@ -40,7 +40,8 @@ import strata.mem;
 ///                cannot be; nothing has changed. Constructed with options that cannot be: std::invalid_argument
 /// Deallocate     noexcept; size and alignment as allocated. Twice, a pointer that is no item, another size than
 ///                that of a block that is none: misuse, noticed at once. Not noticed: two threads that recycle one item
-///                at the very same time. Inspected: any other size and alignment, too, and whose a foreign block is
+///                at the very same time. In a checked build also whose a foreign block is; inspected, any other size and
+///                alignment, too
 /// Equality       identity
 /// Fork           the child can allocate and deallocate at once; items in hand and in caches of threads it does not
 ///                have stay out
