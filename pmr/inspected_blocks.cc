@@ -179,11 +179,7 @@ finding inspected_blocks::take_for_good(const void* p, std::size_t bytes, std::s
 }
 
 finding inspected_blocks::take(const void* p, std::size_t bytes, std::size_t alignment, bool waits) noexcept {
-  if (book_ == nullptr) {  // then nothing was ever handed out
-    finding wrong;
-    wrong.kind = misuse_kind::foreign;
-    return wrong;
-  }
+  if (book_ == nullptr) return judge_stranger(p);  // nothing was ever handed out
   {
     const mem::lock held(book_->lock);
     if (mem::book_entry* const e = book_->blocks.find(mem::address(p)); e != nullptr) {
@@ -273,7 +269,7 @@ std::size_t inspected_blocks::alignment_at(const void* p) const noexcept {
 finding inspected_blocks::judge_stranger(const void* p) const noexcept {
   if (finding found = inspected_list::instance().find(book_, p, false); found) return found;
   finding found;
-  {
+  if (book_ != nullptr) {
     const mem::lock held(book_->lock);
     const mem::book_entry* const e = book_->blocks.find_inside(mem::address(p));
     if (e != nullptr) found.kind = misuse_kind::inside;

@@ -254,6 +254,23 @@ TYPED_TEST(InspectedBlocks, WithoutMemoryForWhatIsToBeKnownARequestFails) {
   EXPECT_TRUE(all_told.empty());
 }
 
+TYPED_TEST(InspectedBlocks, WithoutMemoryForItsBookAKeeperServesNothing) {
+  void* const theirs = this->keepers_.other.allocate(64, 8);
+  test::os_script script;
+  script.fail_always(test::os_call::mmap, ENOMEM);
+  decltype(this->keepers_.one) keeper(this->keepers_.below, this->keepers_.named("one"));
+  std::pmr::memory_resource& memory = keeper;
+  EXPECT_THROW((void)memory.allocate(64, 8), std::bad_alloc);
+  memory.deallocate(theirs, 64, 8);
+  this->expect_told("a block comes back that is of another memory", "other");
+  int nobodys = 0;
+  memory.deallocate(&nobodys, sizeof(nobodys), alignof(int));
+  this->expect_told("a pointer comes back that is of no block");
+  EXPECT_EQ(keeper.stats().live_blocks, 0U);
+  EXPECT_FALSE(keeper.check().found());
+  this->keepers_.other.deallocate(theirs, 64, 8);
+}
+
 TYPED_TEST(InspectedBlocks, WhatGoesBackUpstreamMayBeUsedThere) {
   alignas(64) static std::byte memory[8 << 20];
   std::pmr::monotonic_buffer_resource upstream(memory, sizeof(memory), std::pmr::null_memory_resource());
