@@ -151,7 +151,8 @@ TYPED_TEST(Decays, OnlyWhatASteadyLoadLeavesOver) {
     for (void* const p : blocks) this->memory.deallocate(p, kib, 8);
     if (t == 0) requests = this->upstream.requests();
   }
-  EXPECT_LE(this->held(), 6 * mib) << "eight were held";
+  // Under an inspector blocks lie in larger rooms, and some wait.
+  EXPECT_LE(this->held(), (mem::inspected() ? 7 : 6) * mib) << "eight were held";
   EXPECT_GE(this->held(), 2 * mib);
   EXPECT_EQ(this->upstream.requests(), requests) << "what the load needs stayed";
   this->memory.deallocate(first, kib, 8);

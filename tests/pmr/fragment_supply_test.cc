@@ -36,7 +36,9 @@ struct FragmentSupply : testing::Test {
 
   static void* take(supply& from, std::size_t n) {
     const char* reason = nullptr;
-    return from.take(n, 1, 0, false, reason);
+    void* const p = from.take(n, 1, 0, false, reason);
+    if (p != nullptr && mem::inspected()) mem::show(p, n * from.options().fragment_bytes);  // as the layer does
+    return p;
   }
   static void put(supply& to, void* p, std::size_t n) {
     EXPECT_EQ(to.put(p, n, 0), mem::fragment_fault::none);
