@@ -9,6 +9,7 @@ module;
 
 module strata.mem:shadow_object.impl;
 
+import :inspector;
 import :page_run;
 import :shadow_object;
 
@@ -21,6 +22,7 @@ namespace {
 constexpr std::uint64_t kLargest = std::uint64_t{1} << 60;  // bytes
 constexpr std::uint64_t kSmallest = std::uint64_t{1} << 20;
 constexpr std::size_t kView = std::size_t{4} << 20;
+constexpr std::size_t kWindow = std::size_t{64} << 30;
 
 }  // namespace
 
@@ -29,6 +31,7 @@ shadow_object& shadow_object::operator=(shadow_object&& other) noexcept {
   descriptor_ = std::exchange(other.descriptor_, -1);
   end_ = other.end_;
   size_ = other.size_;
+  window_ = std::exchange(other.window_, nullptr);
   return *this;
 }
 
@@ -39,7 +42,9 @@ os_error shadow_object::make(const char* name) noexcept {
 
 os_error shadow_object::make_twin(const shadow_object& other, const char* name) noexcept {
   end_ = other.end_;
-  return make_of(other.size_, other.size_, name);
+  const os_error refused = make_of(other.size_, other.size_, name);
+  if (!refused.failed()) show_in_window(0, end_);
+  return refused;
 }
 
 // What is never touched costs nothing, but a process may be limited in the files it makes.
@@ -57,15 +62,35 @@ os_error shadow_object::make_of(std::uint64_t largest, std::uint64_t smallest, c
     return refused;
   }
   descriptor_ = object.descriptor;
+  if constexpr (has_address_sanitizer) open_window();
   return {};
 }
 
 void shadow_object::close() noexcept {
+  close_window();
   if (is_there()) platform::close_object(std::exchange(descriptor_, -1));
+}
+
+void shadow_object::open_window() noexcept {
+  window_ = static_cast<std::byte*>(platform::reserve(kWindow, page_bytes()).base);
+  if (window_ != nullptr) add_root(window_, kWindow);
+}
+
+void shadow_object::close_window() noexcept {
+  if (window_ == nullptr) return;
+  remove_root(window_, kWindow);
+  static_cast<void>(platform::unmap(std::exchange(window_, nullptr), kWindow));
+}
+
+// What is refused is not seen by LeakSanitizer, no more.
+void shadow_object::show_in_window(std::uint64_t offset, std::uint64_t bytes) const noexcept {
+  if (window_ == nullptr || bytes == 0 || bytes > kWindow || offset > kWindow - bytes) return;
+  static_cast<void>(map(offset, bytes, window_ + offset));
 }
 
 std::uint64_t shadow_object::take(std::uint64_t bytes) noexcept {
   if (bytes > size_ - end_) return no_offset;
+  show_in_window(end_, bytes);
   return std::exchange(end_, end_ + bytes);
 }
 

@@ -17,6 +17,10 @@ import strata.platform;
 /// back to the OS leaves a hole. A child of fork() would share it with its parent, so it is copied, piece by piece, into a
 /// twin.
 ///
+/// With AddressSanitizer pieces are also mapped in a *window*, which is a root of LeakSanitizer: a block may be all that
+/// points to one of malloc's, and where blocks are used LeakSanitizer would die of the guards. Without room for a window,
+/// and beyond it, there is none.
+///
 /// One thread at a time; nothing throws; system calls.
 export namespace strata::mem {
 
@@ -69,11 +73,15 @@ class shadow_object {
   };
 
  private:
+  void open_window() noexcept;
+  void close_window() noexcept;
+  void show_in_window(std::uint64_t offset, std::uint64_t bytes) const noexcept;
   [[nodiscard]] os_error make_of(std::uint64_t largest, std::uint64_t smallest, const char* name) noexcept;
 
   int descriptor_ = -1;
   std::uint64_t end_ = 0;   ///< bytes given away so far
   std::uint64_t size_ = 0;  ///< bytes
+  std::byte* window_ = nullptr;
 };
 
 }  // namespace strata::mem

@@ -9,7 +9,7 @@
 // what is reserved is allocated without a system call; physical memory is that of the slots; a life at once takes one call
 // and a share of a mirror's. Slabs without blocks go after the decay and not before, or at once, and what was reserved
 // stays; a tick sets guards that wait too long; what the OS refuses to take goes later; trim() gives back zones that hold
-// nothing, and a pointer into one is of no block.
+// nothing, and a pointer into one is of no block; what a block alone points to is not lost to LeakSanitizer.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -36,6 +36,10 @@
 #include "tests/os_script/os_script.h"
 #include "tests/support/random_run.h"
 #include "tests/support/sanitizer.h"
+
+#if STRATA_TEST_HAS(address_sanitizer)
+#include <sanitizer/lsan_interface.h>
+#endif
 
 import strata.mem;
 import strata.platform;
@@ -90,6 +94,25 @@ INSTANTIATE_TEST_SUITE_P(Each, ShadowPool, testing::Combine(testing::Bool(), tes
                            return std::string(std::get<0>(i.param) ? "guards" : "protection") +
                                   (std::get<1>(i.param) ? "_batched" : "_at_once");
                          });
+
+#if STRATA_TEST_HAS(address_sanitizer)
+[[gnu::noinline]] void point_to_a_new_block(void* from) { *static_cast<char**>(from) = new char[5000]; }
+
+TEST_P(ShadowPool, HoldsWhatLeakSanitizerDoesNotTakeForLost) {
+  shadow_pool pool(plan());
+  ASSERT_FALSE(pool.open().failed());
+  for (const std::size_t bytes : {std::size_t{64}, 3 * page_bytes()}) {
+    std::byte* const other = take(pool, bytes);
+    std::byte* const p = take(pool, bytes);
+    std::thread([p] { point_to_a_new_block(p); }).join();  // on a stack that is gone
+    EXPECT_EQ(give(pool, other, bytes), shadow_answer::freed);
+    pool.flush();
+    EXPECT_EQ(__lsan_do_recoverable_leak_check(), 0);
+    delete[] *reinterpret_cast<char**>(p);
+    EXPECT_EQ(give(pool, p, bytes), shadow_answer::freed);
+  }
+}
+#endif
 
 TEST_P(ShadowPool, MakesEveryByteOfADeallocatedBlockFault) {  // W4-01, D4-04
   shadow_pool pool(plan());

@@ -127,7 +127,7 @@ TEST_F(ShadowSlabs, EndWhenTheyAreTold) {
 TEST_F(ShadowSlabs, SayWhatIsRefused) {
   {
     test::os_script script;
-    script.fail(test::os_call::mmap, 1, ENOMEM);
+    script.fail_always(test::os_call::mmap, ENOMEM);
     EXPECT_EQ(slabs_.make(c_, object_).error.code, ENOMEM);
   }
   EXPECT_EQ(object_.take(page_bytes()), 0U) << "nor was a piece of the object used up";
