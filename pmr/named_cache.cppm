@@ -54,8 +54,8 @@ import strata.mem;
 /// other living threads are not. Words and caches are kept until release().
 ///
 /// Decay: with `decay_ms` chunks that nobody needed for so long go back upstream (:decay in mem/README.md says how that is
-/// found): at tick(), and when a cache runs dry or over. Before, the cache of the thread that calls tick() is emptied, if it
-/// was not used for a quarter of that.
+/// found): at tick(), and when a cache runs dry or over. Before, threads' caches that were not used for a quarter of that are
+/// emptied, as by trim().
 export namespace strata::pmr {
 
 using mem::threads;

@@ -29,8 +29,8 @@ import strata.mem;
 ///
 /// Chunks go back by trim() and release(); with a decay those also that were of no use for so long. Once in a slice of the
 /// decay, at tick() or where a cache runs dry or over, chunks whose slots are all free are let rest (mem:slot_pool); who needs
-/// one wakes it rather than ask upstream. What rested all the while was of no use: mem:decay says how much that is. A cache
-/// that its thread did not use for a slice is emptied before, by that thread's own tick(). Thread class of mem::cached_slots; release() is for when no other call is
+/// one wakes it rather than ask upstream. What rested all the while was of no use: mem:decay says how much that is. Caches
+/// that their threads did not use for a slice are emptied before, as by trim(). Thread class of mem::cached_slots; release() is for when no other call is
 /// under way.
 export namespace strata::pmr {
 
