@@ -245,7 +245,7 @@ void inspected_blocks::move(const void* from, void* to) noexcept {
 }
 
 bool inspected_blocks::is_live(const void* p) const noexcept {
-  if (book_ == nullptr) return true;
+  if (book_ == nullptr) return !mem::inspected();  // without a book nothing was ever handed out
   const mem::lock held(book_->lock);
   const mem::book_entry* const e = book_->blocks.find(mem::address(p));
   return e != nullptr && e->state == mem::book_state::live;
