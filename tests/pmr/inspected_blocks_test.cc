@@ -5,8 +5,10 @@
 // known; what goes back upstream may be used there. Where nobody inspects there is nothing to claim.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <memory_resource>
 #include <new>
 #include <string>
@@ -263,8 +265,9 @@ TYPED_TEST(InspectedBlocks, WithoutMemoryForItsBookAKeeperServesNothing) {
   EXPECT_THROW((void)memory.allocate(64, 8), std::bad_alloc);
   memory.deallocate(theirs, 64, 8);
   this->expect_told("a block comes back that is of another memory", "other");
-  int nobodys = 0;
-  memory.deallocate(&nobodys, sizeof(nobodys), alignof(int));
+  alignas(16) std::array<std::uint64_t, 4> nobodys{};
+  nobodys.fill(~std::uint64_t{0});  // a heap that took what lies before the pointer for its own filler would go astray
+  memory.deallocate(&nobodys[3], sizeof(nobodys[3]), alignof(std::uint64_t));
   this->expect_told("a pointer comes back that is of no block");
   EXPECT_EQ(keeper.stats().live_blocks, 0U);
   EXPECT_FALSE(keeper.check().found());
