@@ -10,6 +10,7 @@ export module strata.mem:shared_heap;
 import :boundary_heap;
 import :decay;
 import :mutex;
+import :page_run;
 
 /// A boundary_heap under a lock, that hands back regions it has no use for.
 ///
@@ -57,6 +58,7 @@ class shared_heap {
   };
   [[nodiscard]] figures count() const noexcept ABSL_LOCKS_EXCLUDED(lock_);
   [[nodiscard]] heap_report check() const noexcept ABSL_LOCKS_EXCLUDED(lock_);
+  [[nodiscard]] inline os_error unknown_to_fork() const noexcept { return lock_.unknown_to_fork(); }
 
  private:
   [[nodiscard]] region* remove_empty() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);

@@ -9,6 +9,7 @@ export module strata.pmr:mempool_cache;
 import :fragment_part;
 import :fragment_resource;
 import :layer;
+import :mempool_clients;
 import :mempool_resource;
 import :named_cache;
 

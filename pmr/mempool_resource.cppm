@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory_resource>
+#include <new>
+#include <optional>
 #include <span>
-#include <stdexcept>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 
 export module strata.pmr:mempool_resource;
@@ -21,6 +19,8 @@ import :fragment_resource;
 import :grounds;
 import :inspected_blocks;
 import :layer;
+import :mempool_clients;
+import :mempool_options;
 import :misuse;
 import :refusals;
 import :report;
@@ -65,33 +65,6 @@ import strata.mem;
 /// tick(), when a page is taken or becomes empty, and as named_cache has it. The segment stays.
 export namespace strata::pmr {
 
-template <class Upstream>
-class mempool_resource;
-
-/// A mempool_resource in a stack: its options.
-struct mempool {
-  template <class Upstream>
-  using layer_over = mempool_resource<Upstream>;
-
-  const char* name = "mempool";                      ///< in reports and errors; outlives the layer
-  std::size_t segment_bytes = std::size_t{2} << 20;  ///< for all blocks and the heaps; tables come on top. Whole pages
-  std::size_t fragment_bytes = 256;                  ///< a power of two, at least 16
-  std::size_t page_bytes = 8192;                     ///< of fragments and of the small heap; a power of two
-  std::size_t heap_largest = 256;                  ///< bytes; most that the small heap serves; at most a sixteenth of a
-                                                   ///< page; 0: nothing
-  std::size_t heaps = 4;                           ///< that threads share; a power of two, at most 16
-  std::size_t reserve_bytes = 0;                   ///< for critical() alone
-  exhaustion when_exhausted = exhaustion::throws;  ///< what becomes of a request that cannot be served
-  std::size_t decay_ms =
-      mem::no_decay;                   ///< after which a page of the small heap or a chunk of a cache that was not used
-                                       ///< goes back to the fragments; 0: at once
-  bool trims_on_shrink = false;        ///< reallocate() gives back what is over, rather than keep it for growing again
-  bool live_at_end_is_misuse = false;  ///< report blocks that are alive at destruction
-
-  /// The fragments of such a pool. Throws std::invalid_argument when something above cannot be.
-  [[nodiscard]] fragments valid_fragments() const;
-};
-
 /// Whose an address in a pool is.
 struct mempool_owner {
   enum class kind : std::uint8_t {
@@ -105,24 +78,6 @@ struct mempool_owner {
   void* start = nullptr;       ///< of the run of fragments it lies in
   std::size_t bytes = 0;       ///< of that run
   const char* name = nullptr;  ///< of the cache
-};
-
-/// A cache as its pool knows it.
-class mempool_client {
- public:
-  mempool_client(const mempool_client&) = delete;
-  mempool_client& operator=(const mempool_client&) = delete;
-
-  virtual void take_back(void* item) noexcept = 0;
-  /// Bytes of an item; 0 when `p` is none that is out.
-  [[nodiscard]] virtual std::size_t usable_size(const void* p) const noexcept = 0;
-  [[nodiscard]] virtual const layer& as_layer() const noexcept = 0;
-  /// What was of no use for a while goes back to the pool. Returns its bytes.
-  virtual std::size_t let_go(std::uint64_t now) noexcept = 0;
-
- protected:
-  mempool_client() = default;
-  ~mempool_client() = default;
 };
 
 }  // namespace strata::pmr
@@ -156,7 +111,7 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
   static constexpr bool can_release = false;
 
   /// Caches a pool can have at a time.
-  static constexpr std::size_t max_caches = 240;
+  static constexpr std::size_t max_caches = mempool_clients::most;
 
   explicit mempool_resource(Upstream* upstream, const mempool& options = {});
   ~mempool_resource() override;
@@ -209,8 +164,8 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
 
   /// For caches: a tag for one that is being made; then who that is; then that it is gone.
   [[nodiscard]] fragment_tag enter();
-  void introduce(fragment_tag tag, mempool_client* client) noexcept ABSL_LOCKS_EXCLUDED(ticks_);
-  void leave(fragment_tag tag) noexcept;
+  void introduce(fragment_tag tag, mempool_client* client) noexcept { clients_.introduce(tag, client); }
+  void leave(fragment_tag tag) noexcept { clients_.leave(tag); }
   [[nodiscard]] std::size_t decay_ms() const noexcept { return options_.decay_ms; }
 
  private:
@@ -221,11 +176,7 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
   static constexpr fragment_tag of_heaps = 1;
   static constexpr fragment_tag of_caches = 17;
   static constexpr fragment_tag of_books = 0xFFFF;
-  struct place {
-    std::atomic<bool> taken{false};
-    std::atomic<mempool_client*> client{nullptr};
-  };
-  using places = std::array<place, max_caches>;
+  using caches = mempool_clients::table;
 
   class critical_view final : public std::pmr::memory_resource {
    public:
@@ -279,10 +230,6 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
   [[nodiscard]] std::size_t held_at(const void* start) const noexcept;
   void say(const char* sentence, const void* p, std::size_t bytes, std::size_t alignment) const noexcept;
   [[nodiscard]] mem::decay_period decay() const noexcept { return mem::decay_period(options_.decay_ms); }
-  [[nodiscard]] inline mempool_client* client_of(fragment_tag tag) const noexcept {
-    const std::size_t i = static_cast<fragment_tag>(tag - of_caches);
-    return i < max_caches ? (*places_)[i].client.load(std::memory_order_acquire) : nullptr;
-  }
 
   const mempool options_;
   // So that looks at sizes and pointers there are anyway tell whether an inspector runs the process.
@@ -290,12 +237,12 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
   const std::size_t too_large_ = mem::inspected() ? 0 : mem::max_object + 1;  ///< for fragments
   const std::uintptr_t void_ = mem::inspected() ? UINTPTR_MAX : 0;            ///< no block lies at or below it
   small_heap<Upstream> heap_;
-  places* const places_;  ///< of caches, by tag; in the segment
+  caches* const caches_;  ///< in the segment
+  mempool_clients clients_{caches_, of_caches};
   mem::tally<mem::threads::any> failures_;
   critical_view critical_{this};
   inspected_blocks inspected_;
-  /// Held while caches are ticked, so that none ends meanwhile. They call their part of the segment, and nobody else.
-  mem::mutex ticks_{mem::lock_rank::over_upstream, "of ticks of a mempool's caches", mem::lock_reach::upstream};
+};
 };
 
 template <class Upstream>
@@ -309,10 +256,9 @@ mempool_resource<Upstream>::mempool_resource(Upstream* upstream, const mempool& 
       base(options.name, &this->fragments_),
       options_(options),
       heap_(&this->fragments_, options.heaps, of_heaps, of_books, decay()),
-      places_(static_cast<places*>(this->fragments_.take(sizeof(places), alignof(places), of_books))),
+      caches_(::new(this->fragments_.take(sizeof(caches), alignof(caches), of_books)) caches{}),
       inspected_(options.name) {
   this->fragments_.holdings().rename(options.name);
-  ::new (static_cast<void*>(places_)) places{};
 }
 
 template <class Upstream>
@@ -386,7 +332,7 @@ void mempool_resource<Upstream>::give_back(void* p, std::size_t bytes, std::size
 
 template <class Upstream>
 void mempool_resource<Upstream>::give_back_inspected(void* p, std::size_t bytes, std::size_t alignment) noexcept {
-  if (client_of(this->fragments_.owner(p).tag) != nullptr) return put(p, bytes, alignment);
+  if (clients_.find(this->fragments_.owner(p).tag) != nullptr) return put(p, bytes, alignment);
   if (bytes == any_size) {
     const inspected_blocks::known is = inspected_.look_up(p);
     bytes = is.bytes;
@@ -406,11 +352,11 @@ template <class Upstream>
 void mempool_resource<Upstream>::put(void* p, std::size_t bytes, std::size_t alignment) noexcept {
   const fragment_owner owner = this->fragments_.owner(p);
   const char* wrong = nullptr;
-  if (this->fragments_.holdings().has_tenant(p) && client_of(owner.tag) == nullptr) [[unlikely]] {
+  if (this->fragments_.holdings().has_tenant(p) && clients_.find(owner.tag) == nullptr) [[unlikely]] {
     wrong = mem::describe(mem::fragment_fault::foreign);
   } else if (heap_.has(owner.tag)) {
     wrong = heap_.deallocate(p, bytes == any_size ? 0 : bytes, owner);
-  } else if (mempool_client* const client = client_of(owner.tag); client == nullptr) {
+  } else if (mempool_client* const client = clients_.find(owner.tag); client == nullptr) {
     const std::size_t has = bytes == any_size ? owner.bytes : bytes > mem::max_object ? bytes : whole(bytes);
     const mem::fragment_fault fault = this->fragments_.try_put(p, has, of_blocks);
     if (fault != mem::fragment_fault::none) wrong = mem::describe(fault);
@@ -458,12 +404,12 @@ template <class Upstream>
 std::size_t mempool_resource<Upstream>::usable_size(const void* p) const noexcept {
   const fragment_owner owner = this->fragments_.owner(p);
   if (owner.start == nullptr) return 0;
-  if (mem::inspected() && client_of(owner.tag) == nullptr) {
+  if (mem::inspected() && clients_.find(owner.tag) == nullptr) {
     const inspected_blocks::known is = inspected_.look_up(p);
     return is.live ? is.bytes : 0;
   }
   if (heap_.has(owner.tag)) return heap_.usable_size(p, owner);
-  if (const mempool_client* const client = client_of(owner.tag); client != nullptr) return client->usable_size(p);
+  if (const mempool_client* const client = clients_.find(owner.tag); client != nullptr) return client->usable_size(p);
   return p == owner.start && owner.tag == of_blocks ? owner.bytes : 0;
 }
 
@@ -473,7 +419,7 @@ mempool_owner mempool_resource<Upstream>::owner(const void* p) const noexcept {
   const fragment_owner owner = this->fragments_.owner(p);
   if (owner.start == nullptr) return {};
   if (heap_.has(owner.tag)) return {heap_page, owner.start, owner.bytes, nullptr};
-  if (const mempool_client* const client = client_of(owner.tag); client != nullptr) {
+  if (const mempool_client* const client = clients_.find(owner.tag); client != nullptr) {
     return {cache, owner.start, owner.bytes, client->as_layer().name()};
   }
   return {owner.tag == of_blocks ? block : books, owner.start, owner.bytes, nullptr};
@@ -493,12 +439,12 @@ statistics mempool_resource<Upstream>::stats() const noexcept {
   statistics figures;
   figures.upstream = all.live;
   figures.kept = small.kept;
-  figures.overhead = small.overhead + sizeof(places);
+  figures.overhead = small.overhead + sizeof(caches);
   figures.live = figures.upstream - figures.kept - figures.overhead;
   figures.live_blocks = all.live_blocks - pages.now - 2 + small.live_blocks;
   figures.allocations = all.allocations - pages.taken - 2 + small.allocations;
   figures.failures = failures_.get();
-  figures.peak = all.peak - sizeof(places) - heap_.books_bytes();
+  figures.peak = all.peak - sizeof(caches) - heap_.books_bytes();
   return inspected_.over(figures);
 }
 
@@ -514,49 +460,28 @@ std::size_t mempool_resource<Upstream>::degraded(std::span<degradation> out) con
   const degradation pageable{"the layer below does not lock memory: pages may go to swap; put locked{} there",
                              {},
                              is_locked_by<Upstream> ? std::size_t{0} : std::size_t{1}};
-  return tell({pageable}, out);
+  const mem::os_error of_heaps_lock = heap_.unknown_to_fork();
+  const mem::os_error unknown = of_heaps_lock.failed() ? of_heaps_lock : clients_.unknown_to_fork();
+  return tell({pageable,
+               {"a lock is not known to fork(): a child forked while another thread allocates may hang; do not fork",
+                unknown, unknown.failed() ? std::size_t{1} : std::size_t{0}}},
+              out);
 }
 
 template <class Upstream>
 void mempool_resource<Upstream>::visit_caches(absl::FunctionRef<void(const layer&)> visitor) const {
-  for (const place& p : *places_) {
-    if (const mempool_client* const client = p.client.load(std::memory_order_acquire); client != nullptr) {
-      visitor(client->as_layer());
-    }
-  }
+  clients_.visit([&](const mempool_client& client) { visitor(client.as_layer()); });
 }
 
 template <class Upstream>
 fragment_tag mempool_resource<Upstream>::enter() {
-  for (std::size_t i = 0; i < max_caches; ++i) {
-    if (!(*places_)[i].taken.exchange(true, std::memory_order_acquire)) return static_cast<fragment_tag>(of_caches + i);
-  }
+  if (const std::optional<fragment_tag> tag = clients_.enter(); tag) return *tag;
   throw allocation_error(this->name(), 0, 1, "a pool has 240 caches at most; let others end first");
 }
 
 template <class Upstream>
 std::size_t mempool_resource<Upstream>::tick(std::uint64_t now) noexcept {
-  if (!decay().is_on()) return 0;
-  std::size_t freed = heap_.tick(now);
-  if (!ticks_.try_lock()) return freed;
-  const mem::adopted_lock held(ticks_);
-  for (const place& p : *places_) {
-    if (mempool_client* const client = p.client.load(std::memory_order_acquire); client != nullptr) {
-      freed += client->let_go(now);
-    }
-  }
-  return freed;
-}
-
-template <class Upstream>
-void mempool_resource<Upstream>::introduce(fragment_tag tag, mempool_client* client) noexcept {
-  const mem::lock held(ticks_);
-  (*places_)[tag - of_caches].client.store(client, std::memory_order_release);
-}
-
-template <class Upstream>
-void mempool_resource<Upstream>::leave(fragment_tag tag) noexcept {
-  (*places_)[tag - of_caches].taken.store(false, std::memory_order_release);
+  return decay().is_on() ? heap_.tick(now) + clients_.tick(now) : 0;
 }
 
 static_assert(layered<mempool_resource<>>);

@@ -40,6 +40,8 @@ export import :limit_adaptor;
 export import :locked_adaptor;
 export import :machine;
 export import :mempool_cache;
+export import :mempool_clients;
+export import :mempool_options;
 export import :mempool_resource;
 export import :misuse;
 export import :named_cache;

@@ -73,6 +73,7 @@ class small_heap {
   [[nodiscard]] page_count pages() const noexcept;
   /// A sentence and where, or null.
   [[nodiscard]] const char* check(const void*& where) const noexcept;
+  [[nodiscard]] mem::os_error unknown_to_fork() const noexcept;
 
  private:
   [[nodiscard]] mem::shared_heap& heap_of(const fragment_owner& page) const noexcept {
@@ -214,6 +215,14 @@ const char* small_heap<Upstream>::check(const void*& where) const noexcept {
     if (report.fault != mem::heap_fault::none) return mem::describe(report.fault);
   }
   return nullptr;
+}
+
+template <class Upstream>
+mem::os_error small_heap<Upstream>::unknown_to_fork() const noexcept {
+  for (std::size_t i = 0; i < count_; ++i) {
+    if (const mem::os_error cause = heaps_[i].unknown_to_fork(); cause.failed()) return cause;
+  }
+  return {};
 }
 
 }  // namespace strata::pmr

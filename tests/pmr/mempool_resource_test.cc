@@ -10,9 +10,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <memory_resource>
 #include <new>
@@ -23,6 +26,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/os_script/os_script.h"
 #include "tests/support/failing_resource.h"
 #include "tests/support/recording_resource.h"
 
@@ -404,6 +408,23 @@ TEST_F(MempoolResource, SaysWhenNothingBelowLocksMemory) {
   stack memory{pages{}, locked{.strict = false}, mempool{.segment_bytes = 64 * 8192}};
   EXPECT_EQ(memory.top().degraded(why), 0U) << "the lock speaks for itself";
   memory.deallocate(memory.allocate(100), 100);
+}
+
+// The hook is registered once in a process, so this needs one that has none yet.
+[[noreturn]] void look_at_locks_unknown_to_fork() {
+  test::recording_resource upstream;
+  test::os_script script;
+  script.fail_always(test::os_call::pthread_atfork, ENOMEM);
+  const mempool_resource pool(&upstream);
+  std::array<degradation, 2> states{};
+  const bool told = pool.degraded(states) == 2 && std::string(states[1].reason).ends_with("may hang; do not fork") &&
+                    states[1].cause.code == ENOMEM;
+  std::_Exit(told ? 0 : 1);
+}
+
+TEST(MempoolResourceDeathTest, ALockUnknownToForkIsADegradedState) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(look_at_locks_unknown_to_fork(), testing::ExitedWithCode(0), "");
 }
 
 // D1-14: what a block was said to hold included the word in front of it, so that who used it all wrote over the next.

@@ -14,7 +14,7 @@ namespace strata::test {
 namespace {
 
 // A step costs ten times as much where every access is watched, and what is watched for is there in any of them.
-constexpr std::size_t kSteps = under_asan || under_tsan ? 25'000 : 100'000;
+constexpr std::size_t kSteps = under_asan || under_tsan ? 10'000 : 100'000;
 
 std::string_view setting(const char* name) {
   const char* const value = std::getenv(name);

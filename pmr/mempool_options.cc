@@ -4,11 +4,11 @@ module;
 #include <cstddef>
 #include <stdexcept>
 
-module strata.pmr:mempool_resource.impl;
+module strata.pmr:mempool_options.impl;
 
-import :mempool_resource;
+import :mempool_options;
 
-import :fragment_resource;
+import :fragment_options;
 
 namespace strata::pmr {
 

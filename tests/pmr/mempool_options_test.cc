@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Claims: options that cannot be are refused with a sentence, by a pool before it asks anybody; those at the edge are not; what fragments are
+// told is what the pool was.
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <stdexcept>
+
+#include "tests/support/recording_resource.h"
+
+import strata.pmr;
+
+namespace strata::pmr {
+namespace {
+
+TEST(MempoolOptions, ThatCannotBeAreRefused) {
+  test::recording_resource upstream;
+  for (const mempool& wrong : {mempool{.heap_largest = 513}, mempool{.page_bytes = 2048, .heap_largest = 129},
+                               mempool{.heaps = 0}, mempool{.heaps = 3}, mempool{.heaps = 32}}) {
+    EXPECT_THROW((void)wrong.valid_fragments(), std::invalid_argument);
+    EXPECT_THROW(mempool_resource<>(&upstream, wrong), std::invalid_argument);
+  }
+  EXPECT_EQ(upstream.request_count(), 0U);
+}
+
+TEST(MempoolOptions, AtTheEdgeAreNot) {
+  for (const mempool& right :
+       {mempool{.heap_largest = 512}, mempool{.heap_largest = 0}, mempool{.heaps = 1}, mempool{.heaps = 16}}) {
+    EXPECT_NO_THROW((void)right.valid_fragments());
+  }
+}
+
+TEST(MempoolOptions, AreWhatTheFragmentsAreTold) {
+  const fragments told = mempool{.name = "x",
+                                 .segment_bytes = 65536,
+                                 .fragment_bytes = 128,
+                                 .page_bytes = 4096,
+                                 .reserve_bytes = 4096,
+                                 .when_exhausted = exhaustion::aborts}
+                             .valid_fragments();
+  EXPECT_EQ(told.region_bytes, 65536U);
+  EXPECT_EQ(told.fragment_bytes, 128U);
+  EXPECT_EQ(told.page_bytes, 4096U);
+  EXPECT_EQ(told.reserve_bytes, 4096U);
+  EXPECT_EQ(told.when_exhausted, exhaustion::aborts);
+  EXPECT_EQ(told.max_regions, 1U) << "one segment";
+  EXPECT_TRUE(told.prefault) << "no page is missing later";
+}
+
+}  // namespace
+}  // namespace strata::pmr
