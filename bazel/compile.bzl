@@ -20,6 +20,11 @@ ModuleInfo = provider(
     },
 )
 
+HeadersInfo = provider(
+    doc = "Headers compiled once: see headers.bzl.",
+    fields = {"flags": "of every unit that may include one", "files": "what the flags name"},
+)
+
 compile_attrs = {
     "deps": attr.label_list(doc = "Modules imported and C++ libraries included by these units.", providers = [CcInfo]),
     "_cc_toolchain": attr.label(default = "@bazel_tools//tools/cpp:current_cc_toolchain"),
@@ -30,11 +35,16 @@ def script(label):
     """An attribute for a script that an action runs."""
     return attr.label(default = label, allow_single_file = True, executable = True, cfg = "exec")
 
-def module_rule(implementation, attrs, **kwargs):
-    """A rule whose implementation calls clang() and compile_unit()."""
+_headers_attrs = {
+    "_headers": attr.label(default = "//bazel:standard_headers", providers = [HeadersInfo]),
+    "_use_headers": attr.label(default = "//bazel:prelude"),
+}
+
+def module_rule(implementation, attrs, takes_headers = True, **kwargs):
+    """A rule whose implementation calls clang() and compile_unit(); its units get the compiled headers, if --//bazel:prelude."""
     return rule(
         implementation = implementation,
-        attrs = dict(compile_attrs, **attrs),
+        attrs = dict(dict(compile_attrs, **(_headers_attrs if takes_headers else {})), **attrs),
         fragments = ["cpp"],
         toolchains = ["@bazel_tools//tools/cpp:toolchain_type"],
         incompatible_use_toolchain_transition = True,
@@ -126,6 +136,9 @@ def compile_unit(
     arguments = ctx.actions.args()
     if wrapper:
         arguments.add(compiler)
+    elif hasattr(ctx.attr, "_headers") and ctx.attr._use_headers[BoolSettingInfo].value:
+        arguments.add_all(ctx.attr._headers[HeadersInfo].flags)
+        inputs = inputs + ctx.attr._headers[HeadersInfo].files
     arguments.add_all(flags)
     arguments.add_all(["-fmodule-file={}={}".format(b.name, b.file.path) for b in known])
     arguments.add_all(command)

@@ -243,7 +243,6 @@ class mempool_resource final : mempool_ground<Upstream>, public direct_layer<mem
   critical_view critical_{this};
   inspected_blocks inspected_;
 };
-};
 
 template <class Upstream>
 mempool_resource(Upstream*) -> mempool_resource<Upstream>;
