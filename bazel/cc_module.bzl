@@ -45,7 +45,7 @@ def _compile_all(ctx, clang, sources, compilation_context, bmis, prelude = None,
 def _scan(ctx, clang, source, compilation_context):
     """What the unit provides and requires (P1689), for the layering test; not made unless asked for."""
     scan = _declare(ctx, source, "p1689.json")
-    compile_unit(ctx, clang, source, compilation_context, depset(), scan, [], "CppModuleScan", wrapper = ctx.executable._scanner)
+    compile_unit(ctx, clang, source, compilation_context, depset(), scan, [], "CppModuleScan", wrapper = ctx.executable._scanner, with_headers = False)
     return scan
 
 def _link(ctx, clang, objects, alwayslink):

@@ -84,7 +84,8 @@ def compile_unit(
         more_outputs = [],
         inputs = [],
         wrapper = None,
-        optimised = True):
+        optimised = True,
+        with_headers = True):
     """One action that compiles `source`.
 
     Args:
@@ -100,6 +101,7 @@ def compile_unit(
       inputs: list of Files that must exist first
       wrapper: executable to run instead of the compiler, which it gets as its first argument
       optimised: False: without any optimisation, whatever the configuration says; a BMI does not mind
+      with_headers: False: without compiled headers, for who only reads the source
     """
     variables = cc_common.create_compile_variables(
         feature_configuration = clang.features,
@@ -136,7 +138,7 @@ def compile_unit(
     arguments = ctx.actions.args()
     if wrapper:
         arguments.add(compiler)
-    elif hasattr(ctx.attr, "_headers") and ctx.attr._use_headers[BoolSettingInfo].value:
+    if with_headers and hasattr(ctx.attr, "_headers") and ctx.attr._use_headers[BoolSettingInfo].value:
         arguments.add_all(ctx.attr._headers[HeadersInfo].flags)
         inputs = inputs + ctx.attr._headers[HeadersInfo].files
     arguments.add_all(flags)

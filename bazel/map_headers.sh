@@ -12,7 +12,8 @@ for argument; do
   previous=$argument
 done
 name=$(basename "$map" .modulemap)
-files=$("$compiler" "$@" -M -o - | tr -s ' \\' '\n\n') || exit
+rule=$("$compiler" "$@" -M -o -) || exit
+files=$(echo "$rule" | tr -s ' \\' '\n\n')
 {
   echo "module $name [system] {"
   sed -n 's/^#include <\(.*\)>$/\1/p' "$header" | while read -r wanted; do

@@ -57,7 +57,7 @@ import strata.mem;
 ///                caches end before
 /// Signals        not for signal handlers
 /// Composes       pages{} → locked{} → mempool{}: autonomous and resident. Makes no system call of its own after
-///                construction, but to wait for another thread at a lock
+///                construction, but to wait for another thread at a lock, or to let one run that is in the middle of a step
 ///
 /// Hysteresis: a heap keeps one empty page until trim(); all else goes back to the fragments at once.
 ///

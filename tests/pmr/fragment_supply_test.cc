@@ -3,11 +3,12 @@
 // upstream refuses changes nothing, the reserve included; without a request upstream is not asked; trimmed regions have
 // their tables, and get data again, before there are others. With a decay, against a model of when each region was used: a region
 // that was needed within the decay is there, one that nobody needed for a decay and two looks is not; what rests is woken rather
-// than upstream asked, by many threads too.
+// than upstream asked, by many threads too. A thread that is stopped while it gives back makes no request fail.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -177,6 +178,41 @@ TEST_F(FragmentSupply, WakesWhatRestsForManyThreads) {
   EXPECT_EQ(runs.store().count().data, 8 * page);
   EXPECT_EQ(runs.store().check(), nullptr);
 }
+
+#ifdef STRATA_SCHEDULE
+
+thread_local bool is_stopped_in_between = false;
+std::atomic<bool> stopped{false};
+std::atomic<bool> goes_on{false};
+
+TEST_F(FragmentSupply, AThreadThatIsStoppedWhileItGivesBackMakesNoRequestFail) {
+  supply runs(&upstream, {.region_bytes = page});
+  void* const first = take(runs, in_page / 2);
+  void* const second = take(runs, in_page / 2);
+  mem::schedule = [](mem::moment m) {
+    if (m != mem::moment::run_part_cleared || !is_stopped_in_between) return;
+    stopped = true;
+    while (!goes_on) std::this_thread::yield();
+  };
+  std::thread giving([&] {
+    is_stopped_in_between = true;
+    put(runs, first, in_page / 2);
+  });
+  while (!stopped) std::this_thread::yield();
+  void* last = nullptr;
+  std::thread taking([&] { last = take(runs, in_page); });  // once all is back
+  while (runs.contended() < 100) std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  put(runs, second, in_page / 2);
+  goes_on = true;
+  giving.join();
+  taking.join();
+  mem::schedule = nullptr;
+  ASSERT_NE(last, nullptr) << "what was free had not been given up by anybody for good";
+  put(runs, last, in_page);
+}
+
+#endif
 
 }  // namespace
 }  // namespace strata::pmr
