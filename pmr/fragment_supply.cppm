@@ -142,7 +142,7 @@ class fragment_supply {
   [[nodiscard]] static std::size_t round_tables(std::size_t bytes) noexcept {
     return mem::round_up(bytes, std::size_t{64});
   }
-  [[nodiscard]] static const fragments& valid(const fragments& options) {
+  [[nodiscard]] static fragments valid(fragments options) {
     options.validate();
     return options;
   }
@@ -156,6 +156,8 @@ class fragment_supply {
   [[nodiscard]] bool may_grow() const noexcept;
   void grow(std::size_t n, std::size_t alignment);
   void add_first(std::size_t data_bytes);
+  [[nodiscard]] bool add_own() noexcept;
+  void enter_first(std::byte* data, std::size_t data_bytes, std::size_t tables) noexcept;
   void add_another(std::size_t needed);
   [[nodiscard]] bool wake(std::size_t needed) noexcept;
   [[nodiscard]] bool revive(std::size_t needed);
@@ -190,7 +192,9 @@ template <class Upstream>
 fragment_supply<Upstream>::fragment_supply(std::span<std::byte> memory, const fragments& options)
     : upstream_(nullptr), options_(valid(options)), own_(memory) {
   grounds_.add(memory.data(), memory.size());
-  add_first(0);
+  if (!add_own()) {
+    throw std::invalid_argument("strata: no page of fragments fits into so little memory, with its tables");
+  }
 }
 
 template <class Upstream>
@@ -329,21 +333,27 @@ bool fragment_supply<Upstream>::may_grow() const noexcept {
 
 template <class Upstream>
 void fragment_supply<Upstream>::add_first(std::size_t data_bytes) {
-  std::byte* data = nullptr;
-  std::size_t tables = 0;
-  if (upstream_ != nullptr) {
-    tables = round_tables(mem::fragment_map::table_bytes(count_of(data_bytes)));
-    data = static_cast<std::byte*>(obtain(data_bytes + tables, options_.page_bytes));
-  } else {
-    std::size_t rest = 0;
-    data = options_.align_own(own_, rest);
-    for (data_bytes = mem::round_down(rest, options_.page_bytes);; data_bytes -= options_.page_bytes) {
-      if (data_bytes == 0)
-        throw std::invalid_argument("strata: no page of fragments fits into so little memory, with its tables");
-      tables = round_tables(mem::fragment_map::table_bytes(count_of(data_bytes)));
-      if (data_bytes + tables <= rest) break;
-    }
+  const std::size_t tables = round_tables(mem::fragment_map::table_bytes(count_of(data_bytes)));
+  enter_first(static_cast<std::byte*>(obtain(data_bytes + tables, options_.page_bytes)), data_bytes, tables);
+}
+
+// As many pages of the caller's memory as there are, with their tables behind them; false: none.
+template <class Upstream>
+bool fragment_supply<Upstream>::add_own() noexcept {
+  std::size_t rest = 0;
+  std::byte* const data = options_.align_own(own_, rest);
+  for (std::size_t data_bytes = mem::round_down(rest, options_.page_bytes); data_bytes != 0;
+       data_bytes -= options_.page_bytes) {
+    const std::size_t tables = round_tables(mem::fragment_map::table_bytes(count_of(data_bytes)));
+    if (data_bytes + tables > rest) continue;
+    enter_first(data, data_bytes, tables);
+    return true;
   }
+  return false;
+}
+
+template <class Upstream>
+void fragment_supply<Upstream>::enter_first(std::byte* data, std::size_t data_bytes, std::size_t tables) noexcept {
   spare_.fetch_add(fragments_in(data_bytes) - fragments_in(regions_[0].data_bytes), std::memory_order_relaxed);
   regions_[0] = {nullptr, tables, data_bytes};
   store_.add(mem::fragment_map::make(data + data_bytes, data, shape_of(data_bytes)));
@@ -457,7 +467,7 @@ void fragment_supply<Upstream>::release() noexcept {
   if (upstream_ != nullptr) {
     give_back(first, regions_[0].data_bytes + regions_[0].tables_bytes, options_.page_bytes);
   } else {
-    add_first(0);  // it fitted before
+    (void)add_own();  // it fitted before
   }
 }
 

@@ -24,8 +24,6 @@ own_vector<std::size_t> sizes_around_powers(std::size_t max_bytes) {
 
 }  // namespace
 
-std::size_t Conformance::max_alignment() const { return std::min(known().max_alignment, std::size_t{1} << 21); }
-
 TEST_P(Conformance, AlignsEveryBlockAndGivesAllItsBytes) {
   const auto sizes = sizes_around_powers(max_bytes());
   instance tested = make();
