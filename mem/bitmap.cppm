@@ -31,7 +31,8 @@ import :stripes;
 /// behind it. So a look that finds nothing counts only if it was undisturbed: no bit was cleared, and no longer claim was
 /// on its way, from its start to its end. Bits were then only set meanwhile, and at its end there was no such run. Each
 /// thread counts in a stripe what it begins and ends of that kind. After `max_looks` disturbed looks the answer is
-/// `contended`: others did something each time, and the caller decides whether to try again.
+/// `contended`: others did something each time, or one of them was stopped half-way, and the caller decides whether to try
+/// again.
 ///
 /// Who reads a released bit as clear sees what its owner wrote before. Nothing throws, allocates or locks.
 export namespace strata::mem {
