@@ -237,9 +237,9 @@ TEST_F(CachedSlotsOfManyThreads, DrainWhatThreadsAtRestHold) {
   bool refused = false;
   {
     test::os_script script;
-    script.fail_always(test::os_call::syscall, ENOSYS);
+    script.fail_always(test::os_call::membarrier, ENOSYS);
     slots.drain();
-    refused = script.calls(test::os_call::syscall) != 0;
+    refused = script.calls(test::os_call::membarrier) != 0;
   }
   if (refused) EXPECT_EQ(in_pool(), left);
   both.arrive_and_wait();

@@ -59,7 +59,7 @@ TEST_F(ClosedCaches, AreTakenWhenTheirThreadsAreAtNothing) {
     take_all();
   }
   EXPECT_EQ(taken, (std::vector<std::size_t>{4, 1}));
-  EXPECT_LE(script.calls(test::os_call::syscall), 3U) << "one for all, and leave to ask for it";
+  EXPECT_LE(script.calls(test::os_call::membarrier), 3U) << "one for all, and leave to ask for it";
   for (std::size_t i = 0; i < caches.size(); ++i) {
     EXPECT_EQ(caches[i].closed, i == 0 || i == 3) << i;
     EXPECT_TRUE(caches[i].is_unlocked()) << i;
@@ -69,7 +69,7 @@ TEST_F(ClosedCaches, AreTakenWhenTheirThreadsAreAtNothing) {
 TEST_F(ClosedCaches, AreLeftAloneWhereThereIsNoBarrier) {
   for (counted_cache& each : caches) each.fill(1);
   test::os_script script;
-  script.fail_always(test::os_call::syscall, ENOSYS);
+  script.fail_always(test::os_call::membarrier, ENOSYS);
   take_all();
   EXPECT_TRUE(taken.empty());
   for (counted_cache& each : caches) {
@@ -81,7 +81,7 @@ TEST_F(ClosedCaches, AreLeftAloneWhereThereIsNoBarrier) {
 TEST_F(ClosedCaches, AskForNoBarrierForNothing) {
   test::os_script script;
   take_all();
-  EXPECT_EQ(script.calls(test::os_call::syscall), 0U);
+  EXPECT_EQ(script.calls(test::os_call::membarrier), 0U);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -276,7 +277,7 @@ STRATA_WRAP(int, __open64_2, open, (const char* name, int flags), (name, flags))
 STRATA_WRAP_OPEN(open);
 STRATA_WRAP_OPEN(open64);
 
-#define STRATA_WRAP_WORDS(result, symbol, type)                                          \
+#define STRATA_WRAP_WORDS(result, symbol, type, call)                                    \
   extern "C" result __real_##symbol(type, ...);                                          \
   STRATA_WRAPPER result __wrap_##symbol(type which, ...) {                               \
     unsigned long word[6];                                                               \
@@ -284,7 +285,7 @@ STRATA_WRAP_OPEN(open64);
     va_start(rest, which);                                                               \
     for (unsigned long& w : word) w = va_arg(rest, unsigned long);                       \
     va_end(rest);                                                                        \
-    if (const int code = scripted(os_call::symbol); code != 0) {                         \
+    if (const int code = scripted(call); code != 0) {                                    \
       errno = code;                                                                      \
       return -1;                                                                         \
     }                                                                                    \
@@ -292,8 +293,8 @@ STRATA_WRAP_OPEN(open64);
   }                                                                                      \
   static_assert(true)
 
-STRATA_WRAP_WORDS(long, syscall, long);
-STRATA_WRAP_WORDS(int, prctl, int);
+STRATA_WRAP_WORDS(long, syscall, long, which == SYS_membarrier ? os_call::membarrier : os_call::syscall);
+STRATA_WRAP_WORDS(int, prctl, int, os_call::prctl);
 
 STRATA_WRAP(int, statvfs, statvfs, (const char* name, struct statvfs* answer), (name, answer));
 STRATA_WRAP(int, statvfs64, statvfs, (const char* name, struct statvfs* answer), (name, answer));

@@ -45,7 +45,8 @@ enum class os_call : int {
   prctl,
   sigaction,
   sigaltstack,
-  syscall,
+  syscall,     ///< without those that have names of their own here
+  membarrier,  ///< by syscall()
   sysconf,
   sysinfo,
   sched_getaffinity,

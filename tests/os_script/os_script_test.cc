@@ -111,6 +111,7 @@ std::vector<sample> samples() {
       {os_call::fcntl, [] { return told(::fcntl(object, F_GETFD)); }},
       {os_call::prctl, [] { return told(::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)); }},
       {os_call::syscall, [] { return told(::syscall(SYS_getpid)); }},
+      {os_call::membarrier, [] { return told(::syscall(SYS_membarrier, 0, 0, 0)); }},
       {os_call::sysconf, [] { return told(::sysconf(_SC_PAGESIZE)); }},
       {os_call::sysinfo,
        [] {

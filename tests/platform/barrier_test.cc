@@ -67,29 +67,29 @@ TEST(Barrier, WorksInAChild) {
 
 TEST(Barrier, AsksForLeaveWhereItHasNone) {
   os_script script;
-  script.fail(os_call::syscall, 1, EPERM);
+  script.fail(os_call::membarrier, 1, EPERM);
   EXPECT_FALSE(process_barrier().failed());
-  EXPECT_EQ(script.calls(os_call::syscall), 3U);
+  EXPECT_EQ(script.calls(os_call::membarrier), 3U);
 }
 
 TEST(Barrier, SaysWhatIsRefused) {
   ASSERT_FALSE(process_barrier().failed());
   for (const int code : {ENOSYS, EINVAL, ENOMEM}) {
     os_script script;
-    script.fail(os_call::syscall, 1, code);
+    script.fail(os_call::membarrier, 1, code);
     const os_error refused = process_barrier();
     EXPECT_STREQ(refused.call, "membarrier");
     EXPECT_EQ(refused.code, code);
-    EXPECT_EQ(script.calls(os_call::syscall), 1U);
+    EXPECT_EQ(script.calls(os_call::membarrier), 1U);
   }
   {
     os_script script;
-    script.fail(os_call::syscall, 1, EPERM);
-    script.fail(os_call::syscall, 2, EINVAL);
+    script.fail(os_call::membarrier, 1, EPERM);
+    script.fail(os_call::membarrier, 2, EINVAL);
     EXPECT_EQ(process_barrier().code, EINVAL) << "no leave";
   }
   os_script script;
-  script.fail_always(os_call::syscall, EPERM);
+  script.fail_always(os_call::membarrier, EPERM);
   EXPECT_EQ(process_barrier().code, EPERM) << "a filter";
 }
 
