@@ -42,6 +42,17 @@ inline constexpr bool has_address_sanitizer = false;
 inline constexpr bool has_address_sanitizer = false;
 #endif
 
+/// Whether ThreadSanitizer is: it does not see what code does that was built without it.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+inline constexpr bool has_thread_sanitizer = true;
+#else
+inline constexpr bool has_thread_sanitizer = false;
+#endif
+#else
+inline constexpr bool has_thread_sanitizer = false;
+#endif
+
 /// Whether memcheck runs this process, and the library was built where its header is. Constant; asked once, at load.
 [[nodiscard]] inline bool under_memcheck() noexcept { return memcheck_runs; }
 

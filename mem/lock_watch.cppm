@@ -45,6 +45,7 @@ inline constexpr int loans = -5;
 inline constexpr int inspected_list = -6;
 inline constexpr int inspected_books = -7;
 inline constexpr int grounds = -8;
+inline constexpr int function_names = -9;
 }  // namespace lock_rank
 
 /// Whether a lock may be held while code is called that is not its owner's.

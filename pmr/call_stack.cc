@@ -5,6 +5,7 @@ module;
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "absl/debugging/stacktrace.h"
@@ -13,6 +14,9 @@ module;
 module strata.pmr:call_stack.impl;
 
 import :call_stack;
+import :immortal;
+
+import strata.mem;
 
 namespace strata::pmr {
 
@@ -22,6 +26,11 @@ constexpr std::size_t further_in = 12;  ///< most frames between `caller`'s and 
 
 constinit std::atomic<std::uint32_t> threads{0};
 constinit thread_local std::uint32_t serial = 0;
+
+[[maybe_unused]] mem::mutex& naming() noexcept {
+  static immortal made([] { return mem::mutex(mem::lock_rank::function_names, "of names of functions"); });
+  return *made;
+}
 
 }  // namespace
 
@@ -49,6 +58,10 @@ std::uint32_t this_thread_serial() noexcept {
 bool name_function(const void* return_address, std::span<char> name) noexcept {
   // The call itself lies before the address it returns to, which may be the next function's first.
   const void* const call = static_cast<const char*>(return_address) - 1;
+  // Abseil is packaged without ThreadSanitizer, which does not see how its symbolizer hands memory from thread to thread: there one at
+  // a time asks it.
+  std::optional<mem::lock<mem::mutex>> held;
+  if constexpr (mem::has_thread_sanitizer) held.emplace(naming());
   if (absl::Symbolize(call, name.data(), static_cast<int>(name.size()))) return true;
   name[0] = '\0';
   return false;
