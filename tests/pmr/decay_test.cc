@@ -55,8 +55,8 @@ struct keeper_of_arenas : any_size {
   }
 };
 struct keeper_of_regions {
-  static constexpr std::array sizes{kib, 40 * kib,
-                                    mib};        // smaller ones are many, and every full region is looked through
+  // Smaller ones are many, and every full region is looked through.
+  static constexpr std::array sizes{kib, 40 * kib, mib};
   static constexpr std::size_t stays = 4 * mib;  // the first, and tables of all
   template <class Options>
   static Options options() {

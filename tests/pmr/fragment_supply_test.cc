@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -200,9 +199,12 @@ TEST_F(FragmentSupply, AThreadThatIsStoppedWhileItGivesBackMakesNoRequestFail) {
   });
   while (!stopped) std::this_thread::yield();
   void* last = nullptr;
-  std::thread taking([&] { last = take(runs, in_page); });  // once all is back
-  while (runs.contended() < 100) std::this_thread::yield();
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  std::atomic<bool> ended{false};
+  std::thread taking([&] {
+    last = take(runs, in_page);  // once all is back
+    ended = true;
+  });
+  while (runs.contended() < 2000 && !ended) std::this_thread::yield();
   put(runs, second, in_page / 2);
   goes_on = true;
   giving.join();

@@ -109,9 +109,6 @@ TEST_F(MempoolResource, HasTheSmallHeapsRangeAsAnOption) {
     EXPECT_EQ(none.owner(q).what, kind::block);
     none.deallocate(q);
   }
-  EXPECT_THROW(mempool_resource<>(&other, {.heap_largest = 513}), std::invalid_argument);
-  EXPECT_THROW(mempool_resource<>(&other, {.heaps = 3}), std::invalid_argument);
-  EXPECT_THROW(mempool_resource<>(&other, {.heaps = 32}), std::invalid_argument);
   EXPECT_THROW(mempool_resource<>(&other, {.segment_bytes = 1}), std::invalid_argument);
   EXPECT_THROW(mempool_resource<>(&other, {.segment_bytes = 8192}), allocation_error) << "no room for its own books";
   EXPECT_EQ(other.live().blocks, 2U) << "nothing leaks from a constructor that throws";
