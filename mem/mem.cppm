@@ -46,6 +46,7 @@ export import :mutex;
 export import :owned_blocks;
 export import :page_guards;
 export import :page_run;
+export import :patience;
 export import :placed_block;
 export import :placement;
 export import :sampler;

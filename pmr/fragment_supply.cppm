@@ -6,7 +6,6 @@ module;
 #include <cstdint>
 #include <span>
 #include <stdexcept>
-#include <thread>
 
 export module strata.pmr:fragment_supply;
 
@@ -28,35 +27,12 @@ import strata.mem;
 /// (mem:fragment_map); who finds no run elsewhere wakes one rather than ask upstream; one that rested a whole decay goes.
 ///
 /// A look that others disturbed leaves open whether there is room. One of them may have been stopped in the middle of a step,
-/// and every look is disturbed until it runs again: so a request looks again, lets others run meanwhile, and fails only after a
-/// second of that.
+/// and every look is disturbed until it runs again: so a request looks again, lets others run meanwhile, and fails only when
+/// that lasts (mem:patience): a second, and ten thousand looks.
 ///
 /// While an inspector runs the process, free fragments are hidden. Runs are the layer's to show.
 ///
 /// Any thread; release() is for when no other call is under way.
-namespace strata::pmr {
-
-// How long one who finds it open whether there is room looks again: by the clock, since nobody moves on while who left it open is not
-// running; and first without a look at that, since mostly it takes no time at all.
-class fragment_patience {
- public:
-  [[nodiscard]] inline bool lasts() noexcept {
-    if (++looks_ < free_looks) return true;
-    std::this_thread::yield();
-    const std::uint64_t now = mem::monotonic_ns();
-    if (until_ == 0) until_ = now + most_ns;
-    return now < until_;
-  }
-
- private:
-  static constexpr int free_looks = 10;
-  static constexpr std::uint64_t most_ns = 1'000'000'000;
-  int looks_ = 0;
-  std::uint64_t until_ = 0;
-};
-
-}  // namespace strata::pmr
-
 export namespace strata::pmr {
 
 template <class Upstream>
@@ -274,13 +250,13 @@ void* fragment_supply<Upstream>::take_slowly(std::size_t n, std::size_t alignmen
 template <class Upstream>
 void* fragment_supply<Upstream>::find_or_grow(std::size_t n, std::size_t alignment, mem::fragment_tag tag,
                                               const char*& reason) {
-  fragment_patience patience;
+  mem::patience<> patience;
   while (reason == nullptr) {
     const mem::growth::moment seen = growth_.now();
     bool full = false;
     if (void* const p = find(n, alignment, tag, full); p != nullptr) return p;
     if (!full) {
-      if (!patience.lasts()) reason = "other threads kept changing what is free, for a second";
+      if (!patience.lasts()) reason = "other threads kept changing what is free, for a second or more";
     } else if (mem::growth::under_way(seen)) {
       if (growth_.is_mine()) {
         reason = "no run is long enough, and this very thread is getting a region";

@@ -11,11 +11,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cinttypes>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -169,15 +171,17 @@ TEST_F(Exposure, DecidesWhatAChildFinds) {
   EXPECT_EQ(in_a_child(), 7);
 }
 
-// The kernel's own word: VmFlags has "dd" for a range that is left out of dumps.
-bool is_dumped(const void* base) {
+// The kernel's own word: VmFlags has "dd" for what is left out of dumps. What lies beside it in the same way is one mapping
+// with it: so it is looked for by an address in it.
+bool is_dumped(const void* p) {
   std::ifstream maps("/proc/self/smaps");
-  std::ostringstream wanted;
-  wanted << std::hex << reinterpret_cast<std::uintptr_t>(base) << '-';
+  const auto wanted = reinterpret_cast<std::uintptr_t>(p);
   bool here = false;
   for (std::string line; std::getline(maps, line);) {
-    if (line.find('-') != std::string::npos && line.find(' ') > line.find('-') && line.find(':') > line.find(' ')) {
-      here = line.starts_with(wanted.str());
+    std::uintptr_t first = 0;
+    std::uintptr_t last = 0;
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " ", &first, &last) == 2) {
+      here = first <= wanted && wanted < last;
     }
     if (here && line.starts_with("VmFlags:")) return line.find(" dd") == std::string::npos;
   }

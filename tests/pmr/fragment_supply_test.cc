@@ -204,6 +204,7 @@ TEST_F(FragmentSupply, AThreadThatIsStoppedWhileItGivesBackMakesNoRequestFail) {
     last = take(runs, in_page);  // once all is back
     ended = true;
   });
+  static_assert(2000 < mem::patience<>::most_looks);
   while (runs.contended() < 2000 && !ended) std::this_thread::yield();
   put(runs, second, in_page / 2);
   goes_on = true;

@@ -13,7 +13,7 @@ namespace strata::test {
 ///     STRATA_LONG=1             10^7 steps unless STRATA_STEPS says otherwise
 ///     STRATA_SEED=n | random    that seed | a fresh one
 ///
-/// Without any: 10^5 steps (a quarter of it under ASan and TSan), seed 1, so that a change is judged on the run its neighbours had.
+/// Without any: 10^5 steps (a tenth of it under ASan and TSan), seed 1, so that a change is judged on the run its neighbours had.
 [[nodiscard]] std::size_t random_steps();
 
 /// The seed of this program. Printed once, when first asked for.
