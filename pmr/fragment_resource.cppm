@@ -35,7 +35,8 @@ import strata.mem;
 /// Size           up to 2^30 fragments; zero takes one
 /// Complexity     lock-free: a few words of bitmap as a rule, all of them at worst, and a store for each fragment;
 ///                searches() tells. Where others leave open whether there is room, until they do not, or for a second and
-///                10'000 looks. Giving back: a word for each 64 fragments. owner() O(1), in one of at most 64 regions. check() and stats() O(fragments)
+///                10'000 looks. Giving back: a word for each 64 fragments. owner() O(1), in one of at most 64 regions.
+///                check() and stats() O(fragments)
 /// Overhead       rounding to fragments; 6 bytes and a bit for each fragment; 4.5 KiB a region. Under an inspector a block
 ///                takes a fragment more if it fills its last one, but for whole pages, as long as there is room; what is
 ///                known of it; and 256 KiB of blocks wait until there is no room otherwise
