@@ -12,21 +12,15 @@ import :slot_shape;
 
 namespace strata::mem {
 
-namespace {
-
-constexpr std::size_t kLargestChunk = std::size_t{1} << 31;
-
-}  // namespace
-
 slot_shape slot_shape::of(std::size_t bytes, std::size_t alignment, std::size_t chunk_bytes,
                           std::uint32_t least) noexcept {
   // What no chunk can hold gets a shape without slots, of which nothing is ever made.
   const slot_shape none{.slot_bytes = 1, .chunk_bytes = 1};
   if (!std::has_single_bit(alignment)) return none;
-  if (bytes > kLargestChunk || alignment > kLargestChunk || chunk_bytes > kLargestChunk) return none;
+  if (bytes > largest_chunk || alignment > largest_chunk || chunk_bytes > largest_chunk) return none;
   const std::size_t slot = round_up(std::max<std::size_t>(bytes, 1), alignment);
   least = std::max(least, 1U);
-  if (least > kLargestChunk / slot) return none;
+  if (least > largest_chunk / slot) return none;
   const std::size_t chunk = std::bit_ceil(std::max(chunk_bytes, least * slot));
   const std::size_t slots = chunk / slot;
   return {.slot_bytes = slot,

@@ -13,6 +13,8 @@ import :bytes;
 export namespace strata::mem {
 
 struct slot_shape {
+  static constexpr std::size_t largest_chunk = std::size_t{1} << 31;  ///< bytes
+
   std::size_t slot_bytes = 0;     ///< distance of slots
   std::size_t chunk_bytes = 0;    ///< a power of two
   std::uint32_t slots = 0;        ///< in a chunk; 0: such slots cannot be

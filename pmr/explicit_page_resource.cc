@@ -2,11 +2,8 @@
 module;
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <span>
-#include <stdexcept>
-#include <string>
 
 module strata.pmr:explicit_page_resource.impl;
 
@@ -14,6 +11,7 @@ import :allocation_error;
 import :explicit_page_resource;
 import :ledger;
 import :misuse;
+import :option_check;
 import :refusals;
 import :report;
 
@@ -23,10 +21,8 @@ namespace strata::pmr {
 
 explicit_page_resource::explicit_page_resource(explicit_pages options)
     : direct_layer(options.name, nullptr), options_(options) {
-  if (!std::has_single_bit(options.largest) || options.largest <= mem::page_bytes()) {
-    throw std::invalid_argument("strata::pmr::explicit_pages: largest is " + std::to_string(options.largest) +
-                                " bytes; it has to be a page size above " + std::to_string(mem::page_bytes()));
-  }
+  option_check("explicit_pages", options.name)
+      .power_of_two(2 * mem::page_bytes(), option_check::any, "largest", options.largest);
   std::size_t known[64] = {};
   const std::size_t count = std::min(mem::page_sizes(known), std::size(known));
   for (std::size_t i = count; i > 1 && size_count_ < most_sizes; --i) {

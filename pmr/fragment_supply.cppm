@@ -5,13 +5,13 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <stdexcept>
 
 export module strata.pmr:fragment_supply;
 
 import :allocation_error;
 import :fragment_options;
 import :grounds;
+import :option_check;
 
 import strata.mem;
 
@@ -168,9 +168,9 @@ template <class Upstream>
 fragment_supply<Upstream>::fragment_supply(std::span<std::byte> memory, const fragments& options)
     : upstream_(nullptr), options_(valid(options)), own_(memory) {
   grounds_.add(memory.data(), memory.size());
-  if (!add_own()) {
-    throw std::invalid_argument("strata: no page of fragments fits into so little memory, with its tables");
-  }
+  option_check("fragments", options_.name)
+      .require(add_own(), "memory", memory.size(),
+               "no page of fragments fits into so many bytes, with its tables; give it more");
 }
 
 template <class Upstream>

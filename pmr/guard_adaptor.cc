@@ -5,8 +5,6 @@ module;
 #include <memory_resource>
 #include <new>
 #include <span>
-#include <stdexcept>
-#include <string>
 
 module strata.pmr:guard_adaptor.impl;
 
@@ -14,6 +12,7 @@ import :allocation_error;
 import :guard_adaptor;
 import :layer;
 import :misuse;
+import :option_check;
 import :refusals;
 import :report;
 
@@ -24,11 +23,10 @@ namespace strata::pmr {
 namespace {
 
 const guards& checked(const guards& options) {
-  const auto refuse = [&options](const char* why) {
-    throw std::invalid_argument(std::string("strata::pmr::guards \"") + options.name + "\": " + why);
-  };
-  if (!options.before && !options.after) refuse("no side is guarded; ask for a guard before or after, or leave it out");
-  if (options.one_in == 0) refuse("one_in is 0; one in 1 is every block");
+  const option_check check("guards", options.name);
+  check.require(options.before || options.after,
+                "no side is guarded; ask for a guard before or after, or leave it out");
+  check.require(options.one_in != 0, "one_in", 0, "one in 1 is every block");
   return options;
 }
 

@@ -2,13 +2,12 @@
 module;
 #include <cstddef>
 #include <cstdio>
-#include <stdexcept>
-#include <string>
 
 module strata.pmr:large_page_adaptor.impl;
 
 import :allocation_error;
 import :large_page_adaptor;
+import :option_check;
 
 import strata.mem;
 
@@ -19,9 +18,8 @@ mem::large_page_steps steps_of(const large_pages& options) noexcept {
 }
 
 void refuse_large_pages(const char* layer) {
-  throw std::invalid_argument(std::string("strata::pmr::large_pages \"") + layer +
-                              "\": what lies below is ism, which has large pages of its own and takes no advice; leave "
-                              "large_pages{} out");
+  option_check("large_pages", layer)
+      .refuse("what lies below is ism, which has large pages of its own and takes no advice; leave large_pages{} out");
 }
 
 void throw_no_large_pages(const char* layer, std::size_t bytes, std::size_t alignment,

@@ -2,13 +2,13 @@
 module;
 #include <cstddef>
 #include <cstdio>
-#include <stdexcept>
 #include <string>
 
 module strata.pmr:limit_adaptor.impl;
 
 import :allocation_error;
 import :limit_adaptor;
+import :option_check;
 
 import strata.mem;
 
@@ -32,27 +32,21 @@ bool relief::is_under_way(const void* who) noexcept {
 }
 
 mem::budget_plan budget_of(const limit& options) {
-  const auto refuse = [&options](const std::string& why) {
-    throw std::invalid_argument(std::string("strata::pmr::limit \"") + options.name + "\": " + why);
-  };
+  const option_check check("limit", options.name);
   if (!(options.share >= 0 && options.share <= 1)) {
-    refuse("share is " + std::to_string(options.share) +
-           "; it has to be above 0, up to 1, or 0 for a limit in bytes alone");
+    check.refuse("share is " + std::to_string(options.share) +
+                 "; it has to be above 0, up to 1, or 0 for a limit in bytes alone");
   }
-  if (options.bytes == 0 && options.share == 0) {
-    refuse("neither bytes nor share is given; a budget of nothing serves nobody");
-  }
-  if (options.share > 0 && options.bytes == 0 && mem::measure_headroom().in_time == 0) {
-    refuse("how much memory is available is not known here; give a limit in bytes");
-  }
+  check.require(options.bytes != 0 || options.share != 0,
+                "neither bytes nor share is given; a budget of nothing serves nobody");
+  check.require(options.bytes != 0 || mem::measure_headroom().in_time != 0,
+                "how much memory is available is not known here; give a limit in bytes");
   return {.bytes = options.bytes, .share = options.share};
 }
 
 mem::budget_plan budget_of(const relieved_limit& options) {
-  if (options.when_short == nullptr) {
-    throw std::invalid_argument(std::string("strata::pmr::relieved_limit \"") + options.name +
-                                "\": when_short is null; say who is asked, or take limit{}");
-  }
+  option_check("relieved_limit", options.name)
+      .require(options.when_short != nullptr, "when_short is null; say who is asked, or take limit{}");
   return budget_of(limit{.name = options.name, .bytes = options.bytes, .share = options.share});
 }
 

@@ -1,28 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <bit>
-#include <cstddef>
-#include <stdexcept>
 
 module strata.pmr:mempool_options.impl;
 
 import :mempool_options;
 
 import :fragment_options;
+import :option_check;
 
 namespace strata::pmr {
 
-namespace {
-
-void require(bool holds, const char* sentence) {
-  if (!holds) throw std::invalid_argument(sentence);
-}
-
-}  // namespace
-
 fragments mempool::valid_fragments() const {
-  require(heap_largest <= page_bytes / 16, "strata: heap_largest must be at most a sixteenth of a page");
-  require(std::has_single_bit(heaps) && heaps <= 16, "strata: heaps must be a power of two, at most 16");
+  const option_check check("mempool", name);
+  check.require(heap_largest <= page_bytes / 16, "heap_largest", heap_largest,
+                "it has to be at most a sixteenth of a page");
+  check.power_of_two(1, 16, "heaps", heaps);
   return {.name = "fragments",
           .fragment_bytes = fragment_bytes,
           .page_bytes = page_bytes,

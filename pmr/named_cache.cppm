@@ -8,6 +8,7 @@ module;
 export module strata.pmr:named_cache;
 
 import :allocation_error;
+import :cache_options;
 import :grounds;
 import :inspected_blocks;
 import :layer;
@@ -58,35 +59,6 @@ import strata.mem;
 /// emptied, as by trim().
 export namespace strata::pmr {
 
-using mem::threads;
-
-template <class Upstream, threads Threads>
-class named_cache;
-
-/// A named_cache in a stack: its options.
-template <threads Threads>
-struct cache_options {
-  template <class Upstream>
-  using layer_over = named_cache<Upstream, Threads>;
-
-  const char* name = "cache";                         ///< in reports and errors; outlives the layer
-  std::size_t item_bytes = 64;                        ///< bytes of an item
-  std::size_t alignment = alignof(std::max_align_t);  ///< of every item, at least; a power of two
-  std::size_t chunk_bytes = std::size_t{64} << 10;    ///< asked of upstream at a time, at least, and so aligned; it is
-                                                      ///< rounded to a power of two, up to 2 GiB
-  std::uint32_t min_items = 8;                        ///< items in a chunk, at least
-  std::size_t decay_ms =
-      mem::no_decay;  ///< after which a chunk that was not used goes back upstream; 0: at once. Where no
-                      ///< thread calls any more, only tick() sees it
-  bool live_at_end_is_misuse = false;  ///< report items and blocks that are alive at destruction
-};
-
-/// For any thread.
-using cache = cache_options<threads::any>;
-
-/// For one thread at a time. Upstream need not be thread safe either.
-using unsynchronized_cache = cache_options<threads::one>;
-
 template <class Upstream = std::pmr::memory_resource, threads Threads = threads::any>
 class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
   using base = direct_layer<named_cache>;
@@ -105,7 +77,7 @@ class named_cache : public direct_layer<named_cache<Upstream, Threads>> {
   explicit named_cache(Upstream* upstream, cache_options<Threads> options = {})
       : base(options.name, upstream),
         options_(options),
-        plain_(mem::slot_shape::of(options.item_bytes, options.alignment, options.chunk_bytes, options.min_items)),
+        plain_(shape_of(options)),
         grounds_(options.name),
         inspected_(options.name),
         items_(options.name, upstream, mem::inspected() ? inspected_shape() : plain_, mem::inspected(),

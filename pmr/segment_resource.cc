@@ -8,7 +8,6 @@ module;
 #include <cstdint>
 #include <cstdio>
 #include <span>
-#include <stdexcept>
 #include <string>
 
 module strata.pmr:segment_resource.impl;
@@ -17,6 +16,7 @@ import :allocation_error;
 import :layer;
 import :ledger;
 import :misuse;
+import :option_check;
 import :refusals;
 import :report;
 import :segment_resource;
@@ -38,9 +38,9 @@ std::size_t write_name(const char* object, int number, std::span<char> out) noex
 
 const segments& checked(const segments& options) {
   if (options.kind == segment_kind::named && !mem::is_segment_name(options.object)) {
-    throw std::invalid_argument(std::string("strata::pmr::segments \"") + options.name + "\": \"" + options.object +
-                                "\" is no name of an object; it has to be / and then 1 to 240 printable characters "
-                                "without another /");
+    option_check("segments", options.name)
+        .refuse(std::string("object is \"") + options.object +
+                "\"; it has to be / and then 1 to 240 printable characters without another /");
   }
   return options;
 }

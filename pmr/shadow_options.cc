@@ -2,11 +2,11 @@
 module;
 #include <cstddef>
 #include <cstdint>
-#include <stdexcept>
 
 module strata.pmr:shadow_options.impl;
 
 import :call_stack;
+import :option_check;
 import :shadow_options;
 
 import strata.mem;
@@ -14,19 +14,13 @@ import strata.mem;
 namespace strata::pmr {
 
 void check_shadow(const shadow& options) {
-  if (options.one_in == 0) {
-    throw std::invalid_argument("strata::pmr::shadow: one_in is 0; 1 shadows every block, n one in n");
-  }
-  if (options.stack_depth > max_stack_depth) {
-    throw std::invalid_argument("strata::pmr::shadow: stack_depth is more than 32 frames");
-  }
-  if (options.guards == shadow_guards::batched && options.batch_blocks == 0) {
-    throw std::invalid_argument("strata::pmr::shadow: batch_blocks is 0; a batch has a block at least");
-  }
-  if (options.reuse == shadow_reuse::quarantine && options.hold_bytes == 0 && options.hold_ms == 0) {
-    throw std::invalid_argument(
-        "strata::pmr::shadow: a quarantine without end: set hold_bytes or hold_ms, or take shadow_reuse::never");
-  }
+  const option_check check("shadow", options.name);
+  check.require(options.one_in != 0, "one_in", 0, "1 shadows every block, n one in n");
+  check.within(0, max_stack_depth, "stack_depth", options.stack_depth);
+  check.require(options.guards != shadow_guards::batched || options.batch_blocks != 0, "batch_blocks", 0,
+                "a batch has a block at least");
+  check.require(options.reuse != shadow_reuse::quarantine || options.hold_bytes != 0 || options.hold_ms != 0,
+                "a quarantine without end: set hold_bytes or hold_ms, or take shadow_reuse::never");
 }
 
 mem::shadow_plan plan_of(const shadow& options) noexcept {

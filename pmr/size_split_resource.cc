@@ -1,24 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <bit>
 #include <cstddef>
-#include <stdexcept>
-#include <string>
 
 module strata.pmr:size_split_resource.impl;
 
+import :option_check;
 import :size_split_resource;
 
 namespace strata::pmr {
 
 void check_size_split(const char* name, const void* large, std::size_t largest_small_alignment) {
-  const auto refuse = [name](const std::string& why) {
-    throw std::invalid_argument(std::string("strata::pmr::size_split \"") + name + "\": " + why);
-  };
-  if (large == nullptr) refuse("large is null; say who serves what is not small");
-  if (!std::has_single_bit(largest_small_alignment)) {
-    refuse("largest_small_alignment is " + std::to_string(largest_small_alignment) + "; it has to be a power of two");
-  }
+  const option_check check("size_split", name);
+  check.require(large != nullptr, "large is null; say who serves what is not small");
+  check.power_of_two(1, option_check::any, "largest_small_alignment", largest_small_alignment);
 }
 
 }  // namespace strata::pmr

@@ -96,7 +96,7 @@ using unsynchronized_slabs = slab_options<threads::one>;
 namespace strata::pmr {
 
 // Throws std::invalid_argument, in a sentence, when options of a slab_resource cannot be.
-void require_slab_options(std::size_t largest, std::size_t slab_bytes);
+void require_slab_options(const char* name, std::size_t largest, std::size_t slab_bytes);
 
 }  // namespace strata::pmr
 
@@ -209,7 +209,7 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
   }
 
   [[nodiscard]] static const slab_options<Threads>& valid(const slab_options<Threads>& options) {
-    require_slab_options(options.largest, options.slab_bytes);
+    require_slab_options(options.name, options.largest, options.slab_bytes);
     return options;
   }
 

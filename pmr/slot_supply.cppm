@@ -5,13 +5,13 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <memory_resource>
-#include <stdexcept>
 
 export module strata.pmr:slot_supply;
 
 import :allocation_error;
 import :grounds;
 import :layer;
+import :option_check;
 
 import strata.mem;
 
@@ -45,7 +45,7 @@ class slot_supply {
         upstream_(upstream),
         hides_(hides),
         grounds_(held),
-        slots_(valid(shape)),
+        slots_(valid(name, shape)),
         without_caches_(hides),
         decay_(period),
         timer_(period) {}
@@ -108,7 +108,7 @@ class slot_supply {
  private:
   using cache = typename mem::cached_slots<Threads>::cache;
 
-  [[nodiscard]] static const mem::slot_shape& valid(const mem::slot_shape& shape);
+  [[nodiscard]] static const mem::slot_shape& valid(const char* name, const mem::slot_shape& shape);
   [[nodiscard]] bool wake() noexcept;
   void grow();
   void let_rest() noexcept;
@@ -140,12 +140,11 @@ class slot_supply {
 };
 
 template <class Upstream, mem::threads Threads>
-const mem::slot_shape& slot_supply<Upstream, Threads>::valid(const mem::slot_shape& shape) {
-  if (shape.slots == 0) throw std::invalid_argument("strata: no chunk can hold such items, or so many");
-  if (shape.chunk_bytes > max_alignment_of<Upstream>) {
-    throw std::invalid_argument(
-        "strata: upstream cannot align chunks, which are aligned to their size; make them smaller");
-  }
+const mem::slot_shape& slot_supply<Upstream, Threads>::valid(const char* name, const mem::slot_shape& shape) {
+  const option_check check("cache", name);
+  check.require(shape.slots != 0, "no chunk can hold such items, or so many; make them smaller, or ask for fewer");
+  check.require(shape.chunk_bytes <= max_alignment_of<Upstream>, "chunk_bytes", shape.chunk_bytes,
+                "upstream cannot align chunks, which are aligned to their size; make them smaller");
   return shape;
 }
 

@@ -43,13 +43,13 @@ std::string refusal_of(const debug& options) {
 }
 
 TEST(DebugOptions, AreRefusedWhereTheyCannotBe) {
-  EXPECT_EQ(refusal_of({.name = "x", .pad = 0}), "strata::pmr::debug \"x\": pad is 0; it has to be 1 to 1048576 bytes");
+  EXPECT_EQ(refusal_of({.name = "x", .pad = 0}), "strata::pmr::debug \"x\": pad is 0; it has to be 1 to 1048576");
   EXPECT_EQ(refusal_of({.name = "x", .pad = (std::size_t{1} << 20) + 1}),
-            "strata::pmr::debug \"x\": pad is 1048577; it has to be 1 to 1048576 bytes");
+            "strata::pmr::debug \"x\": pad is 1048577; it has to be 1 to 1048576");
   EXPECT_EQ(refusal_of({.name = "x", .stack_depth = max_stack_depth + 1}),
-            "strata::pmr::debug \"x\": a stack of more than 32 frames is asked for");
+            "strata::pmr::debug \"x\": stack_depth is 33; it has to be 32 at most");
   EXPECT_EQ(refusal_of({.name = "x", .log_depth = max_stack_depth + 1}),
-            "strata::pmr::debug \"x\": a stack of more than 32 frames is asked for");
+            "strata::pmr::debug \"x\": log_depth is 33; it has to be 32 at most");
   EXPECT_EQ(refusal_of({.name = "x", .max_blocks = 0}),
             "strata::pmr::debug \"x\": max_blocks is 0; a memory without blocks serves nobody");
   EXPECT_EQ(refusal_of({.name = "x", .when_misused = on_misuse::call}),

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <stdexcept>
+#include <string>
 
 #include "tests/support/recording_resource.h"
 
@@ -13,14 +14,28 @@ import strata.pmr;
 namespace strata::pmr {
 namespace {
 
-TEST(MempoolOptions, ThatCannotBeAreRefused) {
+std::string refusal_of(const mempool& options) {
   test::recording_resource upstream;
-  for (const mempool& wrong : {mempool{.heap_largest = 513}, mempool{.page_bytes = 2048, .heap_largest = 129},
-                               mempool{.heaps = 0}, mempool{.heaps = 3}, mempool{.heaps = 32}}) {
-    EXPECT_THROW((void)wrong.valid_fragments(), std::invalid_argument);
-    EXPECT_THROW(mempool_resource<>(&upstream, wrong), std::invalid_argument);
-  }
+  EXPECT_THROW(mempool_resource<>(&upstream, options), std::invalid_argument);
   EXPECT_EQ(upstream.request_count(), 0U);
+  try {
+    (void)options.valid_fragments();
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(MempoolOptions, ThatCannotBeAreRefusedByNameAndValue) {
+  const std::string who = "strata::pmr::mempool \"x\": ";
+  EXPECT_EQ(refusal_of({.name = "x", .heap_largest = 513}),
+            who + "heap_largest is 513; it has to be at most a sixteenth of a page");
+  EXPECT_EQ(refusal_of({.name = "x", .page_bytes = 2048, .heap_largest = 129}),
+            who + "heap_largest is 129; it has to be at most a sixteenth of a page");
+  for (const std::size_t heaps : {0U, 3U, 32U}) {
+    EXPECT_EQ(refusal_of({.name = "x", .heaps = heaps}),
+              who + "heaps is " + std::to_string(heaps) + "; it has to be a power of two, 1 to 16");
+  }
 }
 
 TEST(MempoolOptions, AtTheEdgeAreNot) {

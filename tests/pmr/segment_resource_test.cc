@@ -212,7 +212,7 @@ TEST(SegmentResource, RefusesNamesThatAreNone) {
       const segment_resource memory({.kind = segment_kind::named, .name = "n", .object = bad});
       ADD_FAILURE() << bad;
     } catch (const std::invalid_argument& error) {
-      EXPECT_NE(std::string(error.what()).find('"' + std::string(bad) + "\" is no name of an object"),
+      EXPECT_NE(std::string(error.what()).find("object is \"" + std::string(bad) + "\"; it has to be /"),
                 std::string::npos)
           << error.what();
     }

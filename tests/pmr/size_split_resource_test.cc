@@ -218,9 +218,10 @@ TEST_F(SizeSplit, RefusesOptionsThatCannotBe) {
   EXPECT_EQ(refusal_of(&small, size_split{.large = nobody, .name = "x"}),
             "strata::pmr::size_split \"x\": large is null; say who serves what is not small");
   EXPECT_EQ(refusal_of(&small, size_split{.large = &large, .name = "x", .largest_small_alignment = 48}),
-            "strata::pmr::size_split \"x\": largest_small_alignment is 48; it has to be a power of two");
-  EXPECT_EQ(refusal_of(&small, size_split{.large = &large, .largest_small_alignment = 0}),
-            "strata::pmr::size_split \"size_split\": largest_small_alignment is 0; it has to be a power of two");
+            "strata::pmr::size_split \"x\": largest_small_alignment is 48; it has to be a power of two, 1 at least");
+  EXPECT_EQ(
+      refusal_of(&small, size_split{.large = &large, .largest_small_alignment = 0}),
+      "strata::pmr::size_split \"size_split\": largest_small_alignment is 0; it has to be a power of two, 1 at least");
   page_resource lender;
   EXPECT_NE(refusal_of(&lender, size_split{.large = nobody}), "nothing was thrown");
 }  // and lender ends here: what was not made borrows nothing

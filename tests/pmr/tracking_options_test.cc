@@ -36,7 +36,7 @@ TEST(TrackingOptions, ThatCannotBeAreRefusedByName) {
     tracking_adaptor memory(std::pmr::new_delete_resource(), {.name = "orders", .stack_depth = 40});
     FAIL() << "was constructed";
   } catch (const std::invalid_argument& e) {
-    EXPECT_EQ(std::string(e.what()), "strata::pmr::tracking \"orders\": stack_depth is 40; at most 32 frames are kept");
+    EXPECT_EQ(std::string(e.what()), "strata::pmr::tracking \"orders\": stack_depth is 40; it has to be 32 at most");
   }
 }
 
