@@ -10,6 +10,7 @@ module strata.mem:sampling_meter.impl;
 
 import :bytes;
 import :sampling_meter;
+import :schedule;
 import :thread_number;
 import :threads;
 
@@ -62,26 +63,37 @@ bool sampling_meter<Threads>::choose(std::size_t bytes) noexcept {
   const std::uint64_t left = before == 0 ? gap(mine) : before;
   const bool chosen = bytes >= left;
   const std::uint64_t then = chosen ? gap(mine) : left - bytes;
+  // Odd already in a child of fork(), where it was another thread's, and half-way: then what was settled holds.
   const std::uint64_t version = mine.version.load(std::memory_order_relaxed);
-  mine.version.store(version + 1, std::memory_order_relaxed);
-  mine.drawn.store(mine.drawn.load(std::memory_order_relaxed) - before + bytes + then, std::memory_order_release);
+  if (version % 2 == 0) {
+    mine.settled.store(mine.drawn.load(std::memory_order_relaxed) - before, std::memory_order_release);
+  }
+  const std::uint64_t settled = mine.settled.load(std::memory_order_relaxed);
+  mine.version.store(version | 1, std::memory_order_release);
+  mine.drawn.store(settled + bytes + then, std::memory_order_release);
+  reached(moment::half_drawn);
   mine.left.store(then, std::memory_order_release);
-  mine.version.store(version + 2, std::memory_order_release);
+  mine.version.store((version | 1) + 1, std::memory_order_release);
   return chosen;
 }
 
-// The two must be of one moment. In a child of fork(), an account of a thread that is not there may stay odd: what it says
-// then is wrong by one draw at most.
+// Drawn and left must be of one moment. While they are being changed, however long their thread is stopped meanwhile, what was
+// settled before is the answer. Each field is released after what makes it hold, and seen with it: so an answer between two
+// equal looks at the version is of one moment, and looks that differ mean that their thread goes on.
 template <threads Threads>
 std::size_t sampling_meter<Threads>::account::handed_out() const noexcept {
-  std::size_t sum = 0;
   for (int attempt = 0; attempt < 1000; ++attempt) {
     const std::uint64_t seen = version.load(std::memory_order_acquire);
-    const std::uint64_t all = drawn.load(std::memory_order_acquire);
-    sum = static_cast<std::size_t>(all - left.load(std::memory_order_acquire));
-    if (seen % 2 == 0 && version.load(std::memory_order_relaxed) == seen) break;
+    std::uint64_t sum = 0;
+    if (seen % 2 != 0) {
+      sum = settled.load(std::memory_order_acquire);
+    } else {
+      sum = drawn.load(std::memory_order_acquire);
+      sum -= left.load(std::memory_order_acquire);
+    }
+    if (version.load(std::memory_order_relaxed) == seen) return static_cast<std::size_t>(sum);
   }
-  return sum;
+  return static_cast<std::size_t>(settled.load(std::memory_order_relaxed));
 }
 
 template <threads Threads>

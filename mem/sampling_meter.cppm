@@ -26,7 +26,8 @@ import :threads;
 ///
 /// Thread exit    an account goes on with the next thread that has its number: the past of an exponential distribution
 ///                does not matter
-/// Fork           the child goes on with what all threads counted
+/// Fork           the child goes on with what all threads counted. What a thread that it does not have was drawing just then
+///                is counted with the next draw of the thread that takes over its account
 /// Threads        any, or with threads::one one at a time. Nothing throws, allocates or locks
 export namespace strata::mem {
 
@@ -111,6 +112,7 @@ class sampling_meter {
     std::atomic<std::size_t> deallocations{0};
     std::atomic<std::uint64_t> random{0};
     std::atomic<std::uint64_t> version{0};  ///< odd while left and drawn are being changed together
+    std::atomic<std::uint64_t> settled{0};  ///< bytes handed out before that change
 
     [[nodiscard]] std::size_t handed_out() const noexcept;
   };

@@ -29,6 +29,7 @@ enum class moment : std::uint8_t {
   top_seen,          ///< thread_cache, slot_cache: it has looked, and is about to move the top
   caches_closed,     ///< closed_caches: those of other threads are closed, the barrier is not there yet
   barrier_passed,    ///< closed_caches: it is; whether a call is under way in them will be found out
+  half_drawn,        ///< sampling_meter: what was drawn is counted, what is left of it is not
 };
 
 #ifdef STRATA_SCHEDULE

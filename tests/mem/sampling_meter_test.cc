@@ -2,8 +2,11 @@
 // Claims: what is chosen, weighed, is without bias what there was, in blocks and in bytes, for sizes far below and far
 // above the mean, mixed and in any order (within three standard errors over many seeds, which are printed); gaps are
 // exponential; blocks of no bytes are counted alone; counts are exact, at every moment, for threads with and without a
-// number; a seed chooses the same again; what came to nothing and what was released is counted out.
+// number, one that is stopped in the middle of a draw and one that a child does not have; a seed chooses the same again;
+// what came to nothing and what was released is counted out.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -126,6 +129,56 @@ TEST(SamplingMeter, CountsWhatWasCountedAtEveryMoment) {
   writer.join();
   EXPECT_EQ(meter->count().handed_out, blocks * bytes);
 }
+
+#ifdef STRATA_SCHEDULE
+
+std::atomic<bool> half_drawn{false};
+std::atomic<bool> goes_on{false};
+
+// Who is stopped there may stay so for long: nobody waits for it.
+TEST(SamplingMeter, CountsRightWhileAThreadIsStoppedInTheMiddleOfADraw) {
+  const auto meter = std::make_unique<sampling_meter<threads::any>>(50, 9);
+  constexpr std::size_t bytes = 1000;
+  schedule = [](moment m) {
+    if (m != moment::half_drawn || half_drawn) return;
+    half_drawn = true;
+    while (!goes_on) std::this_thread::yield();
+  };
+  std::thread drawing([&] {
+    EXPECT_TRUE(meter->choose(bytes));
+    EXPECT_TRUE(meter->choose(bytes));
+  });
+  while (!half_drawn) std::this_thread::yield();
+  EXPECT_EQ(meter->count().handed_out, 0U);
+  goes_on = true;
+  drawing.join();
+  schedule = nullptr;
+  EXPECT_EQ(meter->count().handed_out, 2 * bytes);
+}
+
+// What is half drawn in a child of fork(), and whose thread it does not have, is whole with the next draw there.
+TEST(SamplingMeter, IsMendedInAChildByTheNextDraw) {
+  const auto meter = std::make_unique<sampling_meter<threads::one>>(50, 9);
+  constexpr std::size_t bytes = 1000;
+  static sampling_meter<threads::one>* in_child = nullptr;
+  in_child = meter.get();
+  EXPECT_TRUE(meter->choose(bytes));
+  schedule = [](moment m) {
+    if (m != moment::half_drawn) return;
+    schedule = nullptr;
+    if (::fork() != 0) return;
+    const bool as_settled = in_child->count().handed_out == bytes;
+    static_cast<void>(in_child->choose(bytes));
+    ::_exit(as_settled && in_child->count().handed_out == 2 * bytes ? 0 : 1);
+  };
+  EXPECT_TRUE(meter->choose(bytes));
+  int status = 0;
+  EXPECT_GT(::wait(&status), 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  EXPECT_EQ(meter->count().handed_out, 2 * bytes);
+}
+
+#endif
 
 TEST(SamplingMeter, GapsAreExponential) {
   constexpr std::uint64_t seed = 99;
