@@ -403,6 +403,7 @@ TEST(DecayOfAStack, ReachesEveryLayerTopFirst) {
 }
 
 TEST(DecayOfAStack, GoesBelowALockUnderIt) {
+  if (mem::inspected()) GTEST_SKIP() << blocks_wait;
   stack memory{pages{}, heap{.keep_empty = 64 * mib, .decay_ms = decay_ms}, synchronized{}};
   std::atomic<bool> done{false};
   std::thread other([&] {
