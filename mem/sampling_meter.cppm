@@ -26,8 +26,8 @@ import :threads;
 ///
 /// Thread exit    an account goes on with the next thread that has its number: the past of an exponential distribution
 ///                does not matter
-/// Fork           the child goes on with what all threads counted. What a thread that it does not have was drawing just then
-///                is counted with the next draw of the thread that takes over its account
+/// Fork           the child goes on with what all threads counted. The bytes of a block that a thread it does not have was
+///                drawing for just then are left out, and those of that account stand still until its next thread draws
 /// Threads        any, or with threads::one one at a time. Nothing throws, allocates or locks
 export namespace strata::mem {
 
