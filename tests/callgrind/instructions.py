@@ -57,7 +57,7 @@ def collected(output):
 
 
 def instructions(program, workload, pairs):
-    run = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, workload, str(pairs)],
+    run = subprocess.run(["valgrind", "--vgdb=no", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, workload, str(pairs)],
                          capture_output=True, text=True)
     if run.returncode != 0:
         raise Unable(f"{workload}: status {run.returncode}\n{run.stderr}")

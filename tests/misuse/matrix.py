@@ -129,7 +129,8 @@ def run(program, mode):
     command = [program] + (["--watched"] if mode == DEBUG else [])
     with tempfile.NamedTemporaryFile("r") as log:
         if mode == MEMCHECK:
-            command = ["valgrind", "--tool=memcheck", "-q", "--leak-check=no", f"--error-exitcode={MEMCHECK_STATUS}", f"--log-file={log.name}"] + command
+            # Without the pipes for a debugger: they lie in /tmp by process number, which sandboxes beside one another have in common.
+            command = ["valgrind", "--vgdb=no", "--tool=memcheck", "-q", "--leak-check=no", f"--error-exitcode={MEMCHECK_STATUS}", f"--log-file={log.name}"] + command
         try:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace",
                                   env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0:symbolize=0:handle_abort=0"})
