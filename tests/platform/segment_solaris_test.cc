@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <random>
 #include <string>
 
 #include "tests/fakes/solaris/machine.h"
@@ -210,7 +211,8 @@ TEST_F(SegmentSolaris, UnnamedObjectsLeaveNoName) {
   platform::close_object(made.descriptor);
   machine.fail("shm_open", 1, EMFILE);
   EXPECT_EQ(platform::create_unnamed("ignored").error.code, EMFILE);
-  const std::string name = "/strata-test-" + std::to_string(::getpid());
+  // Nobody else's: tests in sandboxes have the same numbers of processes.
+  const std::string name = "/strata-test-" + std::to_string(::getpid()) + "-" + std::to_string(std::random_device{}());
   const auto named = platform::create_named(name.c_str());
   ASSERT_GE(named.descriptor, 0);
   EXPECT_EQ(platform::create_named(name.c_str()).error.code, EEXIST);
