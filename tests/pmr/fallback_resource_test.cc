@@ -34,6 +34,7 @@
 #include "tests/support/counting_default.h"
 #include "tests/support/failing_resource.h"
 #include "tests/support/recording_resource.h"
+#include "tests/support/refusal.h"
 
 import strata.pmr;
 
@@ -470,12 +471,7 @@ TEST(FallbackResourceDeathTest, AnUpstreamThatDiesFirstIsNamed) {
 }
 
 std::string refusal_of(any_resource* first, any_resource* second) {
-  try {
-    const fallback_resource memory(first, fallback{.second = second, .name = "x"});
-  } catch (const std::invalid_argument& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
+  return test::refusal_of([&] { const fallback_resource memory(first, fallback{.second = second, .name = "x"}); });
 }
 
 TEST_F(Fallback, RefusesUpstreamsThatCannotBe) {

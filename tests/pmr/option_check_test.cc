@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims: an option that cannot be is named with its layer, its value and what it may be; one at either edge can be.
+// Claims: an option that cannot be is named with its layer, its value and what it may be; one at either edge can be;
+// options that can be allocate nothing.
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <stdexcept>
 #include <string>
+
+#include "tests/support/heap_count.h"
+#include "tests/support/refusal.h"
 
 import strata.pmr;
 
@@ -13,15 +16,7 @@ namespace {
 
 constexpr option_check check("fragments", "pool");
 
-template <class Call>
-std::string refusal_of(const Call& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "";
-}
+using test::refusal_of;
 
 std::string within(std::uint64_t least, std::uint64_t most, std::uint64_t value) {
   return refusal_of([&] { check.within(least, most, "x", value); });
@@ -55,6 +50,16 @@ TEST(OptionCheck, LetsThroughWhatCanBe) {
   EXPECT_EQ(power_of_two(1, option_check::any, std::uint64_t{1} << 63), "");
   EXPECT_EQ(refusal_of([] { check.require(true, "x", 0, "no"); }), "");
   EXPECT_EQ(refusal_of([] { check.require(true, "no"); }), "");
+}
+
+TEST(OptionCheck, AllocatesNothingForWhatCanBe) {
+  ASSERT_TRUE(test::heap_is_watched());
+  const test::heap_use before = test::heap_used_by_this_thread();
+  check.within(1, 64, "x", 64);
+  check.power_of_two(1, 16, "x", 16);
+  check.require(true, "x", 0, "a remedy longer than a string keeps inside");
+  check.require(true, "a sentence longer than a string keeps inside");
+  EXPECT_EQ(test::heap_used_by_this_thread(), before);
 }
 
 }  // namespace

@@ -4,8 +4,9 @@
 
 #include <cstddef>
 #include <memory_resource>
-#include <stdexcept>
 #include <string>
+
+#include "tests/support/refusal.h"
 
 import strata.pmr;
 
@@ -13,12 +14,7 @@ namespace strata::pmr {
 namespace {
 
 std::string refusal_of(const shadow& options) {
-  try {
-    const shadow_resource<> memory(std::pmr::new_delete_resource(), options);
-    return "";
-  } catch (const std::invalid_argument& refused) {
-    return refused.what();
-  }
+  return test::refusal_of([&] { const shadow_resource<> memory(std::pmr::new_delete_resource(), options); });
 }
 
 TEST(ShadowOptions, AreRefusedWithTheRemedy) {
