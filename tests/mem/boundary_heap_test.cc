@@ -185,7 +185,10 @@ TEST_F(BoundaryHeap, DoesNotTakeOldWordsForBlocksAfterClear) {
   EXPECT_EQ(r->next, nullptr);
   heap->add(r, 1 << 12);
   EXPECT_EQ(fault(), heap_fault::none);
-  for (std::size_t i = 1; i < old.size(); ++i) EXPECT_EQ(heap->deallocate(old[i]).fault, heap_fault::not_a_block);
+  // An old seal is one of 65,536 and may by chance be the new one.
+  const auto taken =
+      std::count_if(old.begin() + 1, old.end(), [&](void* p) { return heap->inspect(p) != heap_fault::not_a_block; });
+  EXPECT_LE(taken, 2) << "of " << old.size();
 }
 
 TEST_F(BoundaryHeap, CheckFindsWhatWasOverwritten) {
