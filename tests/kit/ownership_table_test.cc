@@ -91,6 +91,28 @@ TEST_F(OwnershipTable, SeesAChangeAtBothEndsAndInEveryPageOfALargeBlock) {
   }
 }
 
+TEST_F(OwnershipTable, SeesAChangeOfOnePageOfFourWhereABlockIsLargerAndOfEachInSomeBlocks) {
+  recording_resource memory;
+  constexpr std::size_t kBytes = 1'000'003;
+  std::array<std::size_t, 4> seen{};
+  for (int i = 0; i < 100; ++i) {
+    ownership_table table(kCountOnly);
+    auto* const block = static_cast<std::byte*>(memory.allocate(kBytes, 8));
+    table.enter(block, kBytes, 8);
+    for (std::size_t page = 0; page < seen.size(); ++page) {
+      std::byte& changed = block[(10 + page) * 4096];
+      const std::size_t before = table.found().count(fault::lost_contents);
+      changed = ~changed;
+      table.verify();
+      seen[page] += table.found().count(fault::lost_contents) - before;
+      changed = ~changed;
+    }
+    EXPECT_EQ(table.found().count(fault::lost_contents), 1U);
+    table.deallocate_all(memory);
+  }
+  for (const std::size_t times : seen) EXPECT_GT(times, 0U);
+}
+
 TEST_F(OwnershipTable, TellsItsBlocksFromAnotherTables) {
   ownership_table other(kCountOnly);
   table_.enter(place_.data(), 64, 1);

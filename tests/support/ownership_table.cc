@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::size_t kWhole = 1024;
 constexpr std::size_t kEnd = 256;
-constexpr std::size_t kStride = 4096;
+constexpr std::size_t kPage = 4096;
+constexpr std::size_t kEveryPage = 128 * 1024;
 constexpr std::size_t kSample = 16;
 
 /// splitmix64: every bit of the result depends on every bit of `x`.
@@ -32,10 +33,12 @@ std::uint64_t next_tag() {
 
 /// Calls visit(offset, length) for each stretch of a block that carries the pattern; stops when it returns false.
 template <class Visit>
-bool every_stretch(std::size_t bytes, Visit visit) {
+bool every_stretch(const owned_block& block, Visit visit) {
+  const std::size_t bytes = block.bytes;
   if (bytes <= kWhole) return visit(std::size_t{0}, bytes);
   if (!visit(std::size_t{0}, kEnd)) return false;
-  for (std::size_t at = kStride; at < bytes - kEnd - kSample; at += kStride) {
+  const std::size_t one_in = bytes <= kEveryPage ? 1 : 4;
+  for (std::size_t at = kPage * (1 + block.tag % one_in); at < bytes - kEnd - kSample; at += kPage * one_in) {
     if (!visit(at, kSample)) return false;
   }
   return visit(bytes - kEnd, kEnd);
@@ -53,7 +56,7 @@ bool every_word(const owned_block& block, std::size_t offset, std::size_t length
 
 void write(const owned_block& block) {
   auto* const memory = static_cast<std::byte*>(block.memory);
-  every_stretch(block.bytes, [&](std::size_t offset, std::size_t length) {
+  every_stretch(block, [&](std::size_t offset, std::size_t length) {
     return every_word(block, offset, length, [&](std::size_t at, std::uint64_t word, std::size_t n) {
       std::memcpy(memory + at, &word, n);
       return true;
@@ -65,7 +68,7 @@ void write(const owned_block& block) {
 std::size_t first_change(const owned_block& block) {
   const auto* const memory = static_cast<const std::byte*>(block.memory);
   std::size_t changed = block.bytes;
-  every_stretch(block.bytes, [&](std::size_t offset, std::size_t length) {
+  every_stretch(block, [&](std::size_t offset, std::size_t length) {
     return every_word(block, offset, length, [&](std::size_t at, std::uint64_t word, std::size_t n) {
       if (std::memcmp(memory + at, &word, n) == 0) return true;
       changed = at;

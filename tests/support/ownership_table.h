@@ -28,7 +28,8 @@ struct owned_block {
 /// The blocks a test holds. Every block entered is checked for null, alignment and overlap with the others, and written
 /// with a pattern of its address and tag; when it leaves, the pattern must still be there.
 ///
-/// Blocks of up to 1 KiB are written whole; of larger ones the first and last 256 bytes and 16 of every 4096 between.
+/// Blocks of up to 1 KiB are written whole; of larger ones the first and last 256 bytes and 16 of every 4096 between, or
+/// above 128 KiB of every fourth 4096, which ones being another matter for each block: pages cost more than bytes.
 ///
 /// Thread safety  one thread at a time; blocks go from one thread's table to another's with take() and enter_owned()
 class ownership_table {
