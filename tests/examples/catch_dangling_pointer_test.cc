@@ -5,15 +5,17 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <regex>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "tests/examples/program.h"
+#include "tests/support/regular_expression.h"
 #include "tests/support/sanitizer.h"
 
 namespace {
+
+using strata::test::regular_expression;
 
 /// The report's lines, from the one that begins it.
 std::vector<std::string> report_in(const std::string& text) {
@@ -27,7 +29,8 @@ std::vector<std::string> report_in(const std::string& text) {
 
 /// The number of the first line from `from` on in which `expression` is found; as many as there are when there is none.
 std::size_t find(const std::vector<std::string>& lines, const std::string& expression, std::size_t from = 0) {
-  while (from < lines.size() && !std::regex_search(lines[from], std::regex(expression))) ++from;
+  const regular_expression wanted(expression);
+  while (from < lines.size() && !wanted.is_in(lines[from])) ++from;
   return from;
 }
 
@@ -45,20 +48,19 @@ TEST(CatchDanglingPointer, ReportsTheUseOfTheErasedNode) {
 
   const std::vector<std::string> report = report_in(result.text);
   ASSERT_GT(report.size(), 3U) << result.text;
-  std::smatch said;
-  ASSERT_TRUE(
-      std::regex_search(report[0], said,
-                        std::regex("^strata: sessions: use after free: a load from a block that was "
-                                   "deallocated \\(block (0x[0-9a-f]+), ([0-9]+) bytes aligned to 8, thread 1")))
-      << result.text;
-  const std::string block = said[1];
-  const unsigned long bytes = std::stoul(said[2]);
+  const regular_expression of_block(
+      "^strata: sessions: use after free: a load from a block that was deallocated "
+      "\\(block (0x[0-9a-f]+), ([0-9]+) bytes aligned to 8, thread 1");
+  const std::vector<std::string> block = of_block.search(report[0]);
+  ASSERT_FALSE(block.empty()) << result.text;
+  const unsigned long bytes = std::stoul(block[2]);
   EXPECT_GE(bytes, 4 * sizeof(void*) + sizeof(int) + sizeof(std::string)) << "a node with a session in it";
 
-  ASSERT_TRUE(std::regex_search(report[1], said, std::regex("^  byte (0x[0-9a-f]+) is number ([0-9]+) of it")))
-      << result.text;
-  EXPECT_EQ(std::stoul(said[1], nullptr, 16), std::stoul(block, nullptr, 16) + std::stoul(said[2])) << result.text;
-  EXPECT_LT(std::stoul(said[2]), bytes) << result.text;
+  const std::vector<std::string> byte =
+      regular_expression("^  byte (0x[0-9a-f]+) is number ([0-9]+) of it").search(report[1]);
+  ASSERT_FALSE(byte.empty()) << result.text;
+  EXPECT_EQ(std::stoul(byte[1], nullptr, 16), std::stoul(block[1], nullptr, 16) + std::stoul(byte[2])) << result.text;
+  EXPECT_LT(std::stoul(byte[2]), bytes) << result.text;
 
   const std::size_t allocated = find(report, "^    allocated by thread 1$");
   const std::size_t freed = find(report, "^    deallocated by thread 1$", allocated);
@@ -77,7 +79,7 @@ TEST(CatchDanglingPointer, ClosesTheIdleSessionWithoutTheBug) {
   EXPECT_NE(result.text.find("\n1 closed\n"), std::string::npos) << result.text;
   EXPECT_TRUE(report_in(result.text).empty()) << result.text;
   // Three nodes and one text were allocated; two nodes are left.
-  EXPECT_TRUE(std::regex_search(result.text, std::regex("\nsessions .* 2 +4 +0\n"))) << result.text;
+  EXPECT_TRUE(regular_expression("\nsessions [^\n]* 2 +4 +0\n").is_in(result.text)) << result.text;
 }
 
 }  // namespace

@@ -4,18 +4,18 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <regex>
 #include <string>
 
 #include "tests/examples/program.h"
+#include "tests/support/regular_expression.h"
 
 namespace {
 
 TEST(FindLeak, TellsWhoAskedForWhatWasForgotten) {
   const outcome result = run_program("examples/find_leak");
   ASSERT_EQ(result.status, 0) << result.text;
-  EXPECT_TRUE(std::regex_search(result.text, std::regex("^five loads: [0-9]+ blocks, [0-9]+ bytes more are live\n")))
-      << result.text;
+  const strata::test::regular_expression more("^five loads: [0-9]+ blocks, [0-9]+ bytes more are live\n");
+  EXPECT_TRUE(more.is_in(result.text)) << result.text;
   // Each has 64 x 64 characters and the zero behind them, and a string of 40 bytes.
   EXPECT_NE(result.text.find("strata: pictures: 8 blocks, 16548 bytes are live\n"), std::string::npos) << result.text;
   const std::size_t pixels = result.text.find("\n  4 blocks, 16388 bytes\n");

@@ -6,11 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <random>
-#include <regex>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "tests/support/regular_expression.h"
 
 import index_headers;
 
@@ -52,14 +53,13 @@ TEST(Tokenizer, FindsWhatARegularExpressionFinds) {
   SCOPED_TRACE(seed);
   std::mt19937 random(seed);
   constexpr std::string_view alphabet = "ab_Z09 \n.\xff";
-  const std::regex word("[A-Za-z0-9_]+|\n");
+  const strata::test::regular_expression word("[A-Za-z0-9_]+|\n");
   for (int round = 0; round < 200; ++round) {
     std::string text;
     for (std::size_t i = random() % 100; i > 0; --i) text += alphabet[random() % alphabet.size()];
     found expected;
     std::uint32_t line = 1;
-    for (std::sregex_iterator at(text.begin(), text.end(), word), end; at != end; ++at) {
-      const std::string piece = at->str();
+    for (const std::string& piece : word.all(text)) {
       if (piece == "\n") {
         ++line;
       } else if (piece[0] < '0' || piece[0] > '9') {

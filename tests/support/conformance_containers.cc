@@ -11,7 +11,6 @@
 #include <map>
 #include <memory>
 #include <queue>
-#include <regex>
 #include <set>
 #include <source_location>
 #include <stack>
@@ -279,17 +278,6 @@ TEST_P(Conformance, CarriesAdaptorsAndSingleObjects) {
     objects.deallocate_bytes(bytes, 100, 32);
   }
   expect_home_only(watch.used(), known());
-}
-
-/// The heap is not watched: std::regex_search keeps its own state in operator new and the default resource.
-TEST_P(Conformance, CarriesMatchesOfRegularExpressions) {
-  if (max_bytes() < kEnough) GTEST_SKIP() << kTooSmall;
-  const instance home = make();
-  const std::regex words("(\\w+) (\\d+)");
-  std::pmr::cmatch match(home.get());
-  ASSERT_TRUE(std::regex_search("element 0000007", match, words));
-  EXPECT_EQ(match.get_allocator().resource(), home.get());
-  EXPECT_EQ(match.str(2), "0000007");
 }
 
 /// What the standard says, shown so that nobody is surprised: the resource is not part of a container's value.
