@@ -56,7 +56,7 @@ TEST(Mutex, AChildFindsLocksFreeThatThreadsOfTheParentTake) {
       }
     });
   }
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 100; ++i) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {

@@ -281,7 +281,7 @@ TEST(RelievedLimit, SeveralThreadsFreeWhileTheyAsk) {
   std::vector<std::thread> crew;
   for (unsigned t = 0; t < 4; ++t) {
     crew.emplace_back([&memory, t] {
-      for (int round = 0; round < 200; ++round) {
+      for (int round = 0; round < 80; ++round) {
         const std::size_t bytes = std::size_t{500} << ((static_cast<unsigned>(round) + t) % 8);
         std::vector<void*> held;
         try {

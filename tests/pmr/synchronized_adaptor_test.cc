@@ -110,7 +110,7 @@ TEST(SynchronizedAdaptor, ChildrenOfAForkCanAllocateWhileThreadsOfTheParentDid) 
       while (!done) memory.deallocate(memory.allocate(100), 100);
     });
   }
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 50; ++i) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
