@@ -16,8 +16,8 @@ module;
 
 // What the runtimes of the sanitizers bring into a program.
 extern "C" {
-[[gnu::weak]] void __asan_init();
-[[gnu::weak]] void __tsan_init();
+[[gnu::weak]] void __asan_init();  // NOLINT(bugprone-reserved-identifier): theirs
+[[gnu::weak]] void __tsan_init();  // NOLINT(bugprone-reserved-identifier): theirs
 }
 
 module strata.mem:inspector.impl;

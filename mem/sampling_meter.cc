@@ -20,8 +20,8 @@ sample_weight weight_of(std::size_t bytes, std::size_t mean) noexcept {
   if (mean <= 1) return {sample_weight::unit, sample_weight::unit * bytes};
   const double charged = static_cast<double>(std::max<std::size_t>(bytes, 1));
   const double blocks = static_cast<double>(sample_weight::unit) / -std::expm1(-charged / static_cast<double>(mean));
-  return {static_cast<std::uint64_t>(blocks + 0.5),
-          static_cast<std::uint64_t>(blocks * static_cast<double>(bytes) + 0.5)};
+  return {static_cast<std::uint64_t>(std::round(blocks)),
+          static_cast<std::uint64_t>(std::round(blocks * static_cast<double>(bytes)))};
 }
 
 template <threads Threads>

@@ -22,7 +22,7 @@ namespace strata::pmr {
 
 namespace {
 
-const guards& checked(const guards& options) {
+guards checked(const guards& options) {
   const option_check check("guards", options.name);
   check.require(options.before || options.after,
                 "no side is guarded; ask for a guard before or after, or leave it out");

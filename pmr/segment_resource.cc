@@ -36,7 +36,7 @@ std::size_t write_name(const char* object, int number, std::span<char> out) noex
   return length < 0 ? 0 : static_cast<std::size_t>(length);
 }
 
-const segments& checked(const segments& options) {
+segments checked(const segments& options) {
   if (options.kind == segment_kind::named && !mem::is_segment_name(options.object)) {
     option_check("segments", options.name)
         .refuse(std::string("object is \"") + options.object +

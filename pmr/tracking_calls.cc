@@ -30,7 +30,7 @@ namespace {
 
 using mem::tracked_fault;
 
-const tracking& checked(const tracking& options) {
+tracking checked(const tracking& options) {
   check_tracking(options);
   return options;
 }
