@@ -215,6 +215,8 @@ void debug_calls::release(void (*release_upstream)(void*), void* upstream, const
   leave(c);
 }
 
+// At the end `raise` reports, and a handler must not throw.
+// NOLINTNEXTLINE(bugprone-exception-escape)
 void debug_calls::end() noexcept {
   std::size_t given = 0;
   if (!is_damaged()) {

@@ -235,7 +235,7 @@ struct counted_words {
 };
 
 TEST(Lifo, DoesTheSameWorkHoweverManyAreIn) {
-  for (const std::size_t n : {std::size_t{100}, std::size_t{10'000'000}}) {
+  for (const std::size_t n : {std::size_t{100}, std::size_t{1'000'000}}) {
     lifo<scheduled<1>> stack;
     const words links(n);
     for (number i = 0; i + 1 < n; ++i) links(i) = i + 1;
