@@ -60,7 +60,7 @@ class handle final : private block_owner {
     }
     return *this;
   }
-  ~handle() { reset(); }
+  ~handle() override { reset(); }
 
   /// Null for none.
   [[nodiscard]] inline T* get() const noexcept { return at_; }

@@ -340,7 +340,7 @@ void heap_resource<Upstream, Threads>::release() noexcept {
   blocks_.settle_all();
   try {
     tell_wrong();
-  } catch (...) {  // panic has been told, and nothing can be passed on from here
+  } catch (...) {  // NOLINT(bugprone-empty-catch): panic has been told, and nothing can be passed on from here
   }
   arenas_.release();
 }
