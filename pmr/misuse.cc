@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -107,9 +106,7 @@ void print_misuse(const misuse& what, const text_sink& out) noexcept {
 misuse_error::misuse_error(const misuse& what) noexcept
     : layer_(what.layer), sentence_(what.sentence), pointer_(what.pointer) {
   const text_line line = line_of(what);
-  const std::size_t length = std::min(line.text().size(), sizeof(text_) - 1);
-  std::copy_n(line.text().data(), length, text_);
-  text_[length] = '\0';
+  text_[line.text().copy(text_, sizeof(text_) - 1)] = '\0';
 }
 
 const char* misuse_error::what() const noexcept { return text_; }

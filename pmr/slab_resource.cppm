@@ -208,7 +208,7 @@ class slab_resource final : public direct_layer<slab_resource<Upstream, Threads>
     }
   }
 
-  [[nodiscard]] static const slab_options<Threads>& valid(const slab_options<Threads>& options) {
+  [[nodiscard]] static slab_options<Threads> valid(const slab_options<Threads>& options) {
     require_slab_options(options.name, options.largest, options.slab_bytes);
     return options;
   }

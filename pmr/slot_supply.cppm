@@ -108,7 +108,7 @@ class slot_supply {
  private:
   using cache = typename mem::cached_slots<Threads>::cache;
 
-  [[nodiscard]] static const mem::slot_shape& valid(const char* name, const mem::slot_shape& shape);
+  [[nodiscard]] static mem::slot_shape valid(const char* name, const mem::slot_shape& shape);
   [[nodiscard]] bool wake() noexcept;
   void grow();
   void let_rest() noexcept;
@@ -140,7 +140,7 @@ class slot_supply {
 };
 
 template <class Upstream, mem::threads Threads>
-const mem::slot_shape& slot_supply<Upstream, Threads>::valid(const char* name, const mem::slot_shape& shape) {
+mem::slot_shape slot_supply<Upstream, Threads>::valid(const char* name, const mem::slot_shape& shape) {
   const option_check check("cache", name);
   check.require(shape.slots != 0, "no chunk can hold such items, or so many; make them smaller, or ask for fewer");
   check.require(shape.chunk_bytes <= max_alignment_of<Upstream>, "chunk_bytes", shape.chunk_bytes,
